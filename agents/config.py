@@ -1,0 +1,133 @@
+"""The base agent's settings, its sizes, the game protocol and the budget of a run.
+
+The defaults are those of the official DreamerV2 code on Atari (Hafner et al., "Mastering Atari
+with Discrete World Models", arXiv:2010.02193); where the paper differs, the code wins.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from agents.settings import Settings
+
+FRAMES_PER_AGENT_STEP = 4
+"""Every protocol repeats an action for four emulator frames: 4 env_frames = 1 agent step."""
+
+IMAGE_SIZE = 64
+"""Height and width of the grayscale observation, in pixels."""
+
+
+class AgentConfig(Settings):
+    """Everything about the base agent that a study may set, fully resolved."""
+
+    # Data and schedule
+    env_frames_per_update: float = Field(64.0, gt=0)  # E; 16 agent steps per update
+    pretrain_updates: int = Field(2, ge=0)  # the code's graph-building update and `pretrain: 1`
+    batch: int = Field(16, ge=1)  # sequences
+    length: int = Field(50, ge=2)  # agent steps per sequence; shorter episodes are dropped
+
+    # World model
+    deter: int = Field(600, ge=1)
+    hidden: int = Field(600, ge=1)
+    stoch: int = Field(32, ge=1)  # categorical variables
+    classes: int = Field(32, ge=2)  # classes of each
+    depth: int = Field(48, ge=1)  # channels of the first convolution
+    units: int = Field(400, ge=1)  # of every head, the actor and the critic
+    layers: int = Field(4, ge=1)
+    reward_scale: float = Field(1.0, ge=0)
+    discount_scale: float = Field(5.0, ge=0)
+    kl_scale: float = Field(0.1, ge=0)
+    kl_balance: float = Field(0.8, ge=0, le=1)  # share of the gradient that moves the prior
+    free_nats: float = Field(0.0, ge=0)
+
+    # Behaviour
+    horizon: int = Field(15, ge=2)  # imagined steps
+    gamma: float = Field(0.999, gt=0, le=1)
+    lambda_: float = Field(0.95, ge=0, le=1)
+    entropy_scale: float = Field(1e-3, ge=0)
+    target_every: int = Field(100, ge=1)  # updates between copies into the target critic
+
+    # Optimisers
+    model_lr: float = Field(2e-4, gt=0)
+    actor_lr: float = Field(4e-5, gt=0)
+    critic_lr: float = Field(1e-4, gt=0)
+    adam_eps: float = Field(1e-5, gt=0)
+    clip: float = Field(100.0, gt=0)  # global gradient norm, one per optimiser
+    decay: float = Field(1e-6, ge=0, lt=1)  # parameters *= 1 - decay, whatever the lr
+
+    @property
+    def feat(self) -> int:
+        """Width of the features that heads, actor and critic read."""
+        return self.stoch * self.classes + self.deter
+
+
+SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "atari": MappingProxyType({}),
+        "tiny": MappingProxyType(
+            {"batch": 8, "length": 16, "deter": 64, "hidden": 64, "stoch": 8, "classes": 8}
+            | {"depth": 8, "units": 64}
+        ),
+        "micro": MappingProxyType(
+            {"batch": 2, "length": 6, "deter": 16, "hidden": 16, "stoch": 4, "classes": 4}
+            | {"depth": 2, "units": 16, "layers": 1, "horizon": 4}
+        ),
+    }
+)
+"""What each named size sets: `atari` is the paper's, `tiny` is for CPUs, `micro` for tests."""
+
+
+def agent_config(size: str = "atari", **overrides: object) -> AgentConfig:
+    """Resolves a named size and single settings into one configuration.
+
+    Args:
+        size: A key of `SIZES`.
+        **overrides: Fields of `AgentConfig`; they win over the size.
+
+    Raises:
+        ValueError: If the size is unknown.
+        pydantic.ValidationError: If a field is unknown or its value is refused.
+    """
+    if size not in SIZES:
+        raise ValueError(f"unknown size {size!r}; sizes are {', '.join(SIZES)}")
+    return AgentConfig.model_validate({**SIZES[size], **overrides})
+
+
+class Protocol(Settings):
+    """The game's interface and the evaluation: what makes two scores comparable."""
+
+    frame_skip: Literal[4] = 4
+    sticky_actions: float = Field(0.0, ge=0, lt=1)  # chance to repeat the last action, per frame
+    full_action_space: bool = False
+    noop_max: int = Field(30, ge=0)  # random no-ops after a reset: fewer than this many
+    max_env_frames_per_episode: int = Field(108_000, ge=4)  # then truncated; half an hour of play
+    evaluation_episodes: int = Field(5, ge=1)
+    final_evaluation_episodes: int = Field(32, ge=1)
+    evaluation_policy: Literal["argmax", "sample"] = "argmax"
+    evaluate_every: int | None = Field(
+        default=None, ge=4
+    )  # env_frames; None: a tenth of the budget
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {"atari100k": Protocol(), "dreamerv2": Protocol(sticky_actions=0.25)}
+)
+"""The named protocols: `atari100k` has no sticky actions, `dreamerv2` repeats with 0.25."""
+
+
+class Budget(Settings):
+    """How much a run may see: T and P of the replay-ratio experiments, in env_frames."""
+
+    env_frames: int = Field(gt=0)
+    prefill_frames: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_learn_from(self) -> "Budget":
+        if self.prefill_frames >= self.env_frames:
+            raise ValueError(
+                f"prefill_frames = {self.prefill_frames} leaves nothing of "
+                f"env_frames = {self.env_frames} to train in"
+            )
+        return self

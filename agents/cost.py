@@ -1,0 +1,65 @@
+"""Cost: a rough forecast of a run's time, for plans made before anything has been measured."""
+
+import time
+
+import torch
+
+from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
+from agents.training.recipe import evaluation_interval, planned_updates
+
+EFFICIENCY = 0.3  # of the product rate, reached by one update on a CPU at size `atari`
+SECONDS_OF_OVERHEAD = 0.03  # per update: thousands of small operations, at any size
+SECONDS_PER_AGENT_STEP = 1.5e-3  # policy and emulator, at small sizes
+TYPICAL_EPISODE_AGENT_STEPS = 2_000
+
+
+def update_flops(config: AgentConfig, actions: int = 18) -> float:
+    """Floating-point operations of one update of world model and behaviour.
+
+    A product of [n, a] and [a, b] counts 2 n a b, a backward pass twice its forward pass.
+    """
+    rows, N, H = config.batch * config.length, config.batch * config.length, config.horizon
+    depth, deter, hidden, flat = (
+        config.depth,
+        config.deter,
+        config.hidden,
+        config.stoch * config.classes,
+    )
+    embed = 32 * depth
+    encoder = 16 * (31**2 * depth + 14**2 * 2 * depth**2 + 6**2 * 8 * depth**2)
+    encoder += 16 * 2**2 * 32 * depth**2
+    decoder = config.feat * embed + 25 * embed * 4 * depth + 25 * 5**2 * 8 * depth**2
+    decoder += 36 * 13**2 * 2 * depth**2 + 9 * 32**2 * 4 * depth
+    transition = (flat + actions) * hidden + 3 * deter * (hidden + deter)
+    categorical = deter * hidden + hidden * flat
+    posterior = (deter + embed) * hidden + hidden * flat
+    head = config.feat * config.units + (config.layers - 1) * config.units**2
+    model = rows * (encoder + decoder + transition + categorical + posterior + 2 * head)
+    dream = H * N * (transition + categorical + head) + (H + 1) * N * 3 * head
+    learn = (2 * H - 1) * N * head
+    return 2.0 * (3 * model + dream + 3 * learn)
+
+
+def product_rate() -> float:
+    """Floating-point operations per second of a matrix product, measured on the spot."""
+    a, b = torch.ones(512, 512), torch.ones(512, 512)
+    torch.mm(a, b)
+    started, products = time.perf_counter(), 0
+    while time.perf_counter() - started < 0.1:
+        torch.mm(a, b)
+        products += 1
+    return products * 2.0 * 512**3 / (time.perf_counter() - started)
+
+
+def estimate_seconds(config: AgentConfig, budget: Budget, protocol: Protocol) -> float:
+    """A forecast of one run on one core, right within a factor of about three.
+
+    Measured times of earlier runs are far better; this is for the first plan.
+    """
+    update = SECONDS_OF_OVERHEAD + update_flops(config) / (EFFICIENCY * product_rate())
+    evaluations = budget.env_frames // evaluation_interval(protocol, budget)
+    episodes = evaluations * protocol.evaluation_episodes + protocol.final_evaluation_episodes
+    cap = protocol.max_env_frames_per_episode // FRAMES_PER_AGENT_STEP
+    steps = budget.env_frames / FRAMES_PER_AGENT_STEP
+    steps += episodes * min(cap, TYPICAL_EPISODE_AGENT_STEPS)
+    return planned_updates(config, budget) * update + steps * SECONDS_PER_AGENT_STEP

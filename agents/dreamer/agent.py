@@ -1,0 +1,179 @@
+"""The agent: world model, behaviour and their updates, wired from parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from agents.dreamer.behaviour import Behaviour
+from agents.dreamer.imagination import imagine
+from agents.dreamer.optimiser import Optimiser
+from agents.dreamer.rssm import LatentState
+from agents.dreamer.world_model import (
+    Batch,
+    Posteriors,
+    WorldModel,
+    normalised,
+    one_hot_actions,
+)
+from agents.parts import Parts, View
+from agents.streams import Streams
+
+
+@dataclass(frozen=True)
+class ActingState:
+    """What the agent carries from one environment step to the next, for N environments."""
+
+    latent: LatentState
+    action: Int[Tensor, " N"]
+
+
+class Agent:
+    """One DreamerV2 agent with its modifications built in.
+
+    Args:
+        parts: The assembled parts.
+        actions: Number of actions of the game.
+        streams: This run's random streams.
+        device: Where parameters live and updates run.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        actions: int,
+        streams: Streams,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        config = parts.config
+        self.config, self.views, self.streams, self.actions = (
+            config,
+            parts.views,
+            streams,
+            actions,
+        )
+        self.world_model = WorldModel(config, actions, streams).to(device)
+        self.behaviour = Behaviour(config, actions, streams).to(device)
+        self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
+        self.actor_optimiser = Optimiser(
+            self.behaviour.actor.parameters(), config.actor_lr, config
+        )
+        self.critic_optimiser = Optimiser(
+            self.behaviour.critic.parameters(), config.critic_lr, config
+        )
+        self.behaviour_updates = 0
+
+    def train_world_model(self, batch: Batch) -> tuple[Posteriors, dict[str, Tensor]]:
+        """Updates the world model on one batch.
+
+        Returns:
+            The states seen on the way, from which imagination starts, and metrics.
+        """
+        B, T = batch.reward.shape
+        image = normalised(batch.image)
+        views = [View(obs_in=image, obs_target=image)]
+        for transform in self.views:
+            draws = self.streams.uniforms(transform.name, *transform.uniforms_shape(B, T))
+            views = transform(views, draws)
+        uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
+        terms, metrics, posteriors = self.world_model.losses(views, batch, uniforms)
+        norm = self.model_optimiser.step(self.world_model.total(terms))
+        losses = {name: term.detach() for name, term in terms.items()}
+        return posteriors, losses | metrics | {"model_grad_norm": norm}
+
+    def train_behaviour(self, start: Posteriors) -> dict[str, Tensor]:
+        """Updates actor and critic on dreams from every given state; returns metrics."""
+        config, N = self.config, len(start.is_terminal)
+        trajectory = imagine(
+            self.world_model,
+            self.behaviour.actor,
+            start,
+            latent_uniforms=self.streams.uniforms(
+                "imagination/latent", config.horizon, N, config.stoch
+            ),
+            action_uniforms=self.streams.uniforms("imagination/action", config.horizon, N),
+        )
+        targets = self.behaviour.targets(trajectory)
+        actor_loss, actor_entropy = self.behaviour.actor_loss(trajectory, targets)
+        actor_norm = self.actor_optimiser.step(actor_loss)
+        critic_loss = self.behaviour.critic_loss(trajectory, targets)
+        critic_norm = self.critic_optimiser.step(critic_loss)
+        if self.behaviour_updates % config.target_every == 0:
+            self.behaviour.copy_target()
+        self.behaviour_updates += 1
+        return {
+            "actor_loss": actor_loss.detach(),
+            "critic_loss": critic_loss.detach(),
+            "actor_entropy": actor_entropy,
+            "actor_grad_norm": actor_norm,
+            "critic_grad_norm": critic_norm,
+            "imagined_reward": trajectory.reward.mean(),
+            "imagined_return": targets.returns.mean(),
+        }
+
+    def begin(self, environments: int) -> ActingState:
+        """The state before the first observation of `environments` episodes."""
+        latent = self.world_model.rssm.initial(environments)
+        return ActingState(latent, latent.deter.new_zeros(environments, dtype=torch.long))
+
+    @torch.no_grad()
+    def act(
+        self,
+        image: UInt8[Tensor, "N 1 64 64"],
+        is_first: Float[Tensor, " N"],
+        state: ActingState,
+        *,
+        stream: str,
+        argmax: bool = False,
+    ) -> ActingState:
+        """Filters the observation and chooses the next action.
+
+        The latent state is sampled from the posterior, in evaluation too, as the official code
+        does; only the action can be the most probable one.
+
+        Args:
+            image: The newest frames.
+            is_first: 1 where an episode has just begun; its state and last action are dropped.
+            state: What the last call returned.
+            stream: Owner of the random numbers.
+            argmax: The most probable action instead of a sampled one.
+
+        Returns:
+            The new state; its `action` is the choice.
+        """
+        N = len(image)
+        latent = self.world_model.rssm.obs_step(
+            state.latent,
+            one_hot_actions(state.action, self.actions),
+            self.world_model.encoder(normalised(image)),
+            is_first,
+            self.streams.uniforms(stream, N, self.config.stoch),
+        )
+        uniforms = None if argmax else self.streams.uniforms(stream, N)
+        action = self.behaviour.act(latent.feat, uniforms)
+        return ActingState(latent, action.argmax(-1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training changes: parameters, optimisers, streams, counters."""
+        return {
+            "world_model": self.world_model.state_dict(),
+            "behaviour": self.behaviour.state_dict(),
+            "model_optimiser": self.model_optimiser.adam.state_dict(),
+            "actor_optimiser": self.actor_optimiser.adam.state_dict(),
+            "critic_optimiser": self.critic_optimiser.adam.state_dict(),
+            "streams": self.streams.state_dict(),
+            "behaviour_updates": self.behaviour_updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts the agent back to where `state_dict` found it."""
+        self.world_model.load_state_dict(state["world_model"])
+        self.behaviour.load_state_dict(state["behaviour"])
+        self.model_optimiser.adam.load_state_dict(state["model_optimiser"])
+        self.actor_optimiser.adam.load_state_dict(state["actor_optimiser"])
+        self.critic_optimiser.adam.load_state_dict(state["critic_optimiser"])
+        self.streams.load_state_dict(state["streams"])
+        self.behaviour_updates = state["behaviour_updates"]

@@ -1,0 +1,188 @@
+"""The network blocks: linear, convolution, MLP, encoder, decoder and the recurrent cell.
+
+DreamerV2 (arXiv:2010.02193), appendix D, with the official code's details: Glorot-uniform
+weights and zero biases throughout, ELU, and no normalisation except inside the recurrent cell.
+Convolutions work on channels-last memory; images are [N, C, 64, 64].
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+from agents.config import IMAGE_SIZE
+
+ENCODER_KERNEL = 4
+DECODER_KERNELS = (5, 5, 6, 6)  # 1 -> 5 -> 13 -> 30 -> 64 pixels at stride 2
+GRU_NORM_EPS = 1e-3  # Keras' default, which the official code inherits
+
+
+def glorot_(weight: Tensor, fan_in: int, fan_out: int, generator: torch.Generator) -> Tensor:
+    """Fills `weight` from U(-l, l) with l = sqrt(6 / (fan_in + fan_out)), Glorot & Bengio 2010."""
+    limit = math.sqrt(6.0 / (fan_in + fan_out))
+    with torch.no_grad():
+        return weight.uniform_(-limit, limit, generator=generator)
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A Glorot-initialised linear layer; the global generator is not touched."""
+    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)
+    glorot_(layer.weight, inputs, outputs, generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
+    """A Glorot-initialised convolution of stride 2 without padding, in channels-last memory."""
+    layer: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, kernel, stride=2)
+    _initialise(layer, generator)
+    return layer
+
+
+def transposed(
+    inputs: int, outputs: int, kernel: int, generator: torch.Generator
+) -> nn.ConvTranspose2d:
+    """The transposed convolution to match."""
+    layer: nn.ConvTranspose2d = skip_init(nn.ConvTranspose2d, inputs, outputs, kernel, stride=2)
+    _initialise(layer, generator)
+    return layer
+
+
+def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d, generator: torch.Generator) -> None:
+    first, second, height, width = layer.weight.shape
+    glorot_(layer.weight, first * height * width, second * height * width, generator)
+    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
+class MLP(nn.Module):
+    """Hidden layers with ELU, then a linear layer: heads, actor and critic."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, units: int, layers: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        widths = [inputs, *[units] * layers, outputs]
+        self.layers = nn.ModuleList(linear(m, n, generator) for m, n in pairwise(widths))
+
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """Maps features to raw outputs: logits or means."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = F.elu(layer(x))
+        output: Tensor = last(x)
+        return output
+
+
+class Encoder(nn.Module):
+    """Four strided convolutions: 64 -> 31 -> 14 -> 6 -> 2 pixels."""
+
+    def __init__(self, depth: int, generator: torch.Generator) -> None:
+        super().__init__()
+        channels = [1, depth, 2 * depth, 4 * depth, 8 * depth]
+        self.layers = nn.ModuleList(
+            convolution(m, n, ENCODER_KERNEL, generator) for m, n in pairwise(channels)
+        )
+        self.outputs = 8 * depth * 2 * 2
+
+    def forward(self, images: Float[Tensor, "N 1 64 64"]) -> Float[Tensor, "N embed"]:
+        """Embeds images in [-0.5, 0.5]; the embedding lists channels last."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        for layer in self.layers:
+            x = F.elu(layer(x))
+        return x.permute(0, 2, 3, 1).reshape(len(x), self.outputs)
+
+
+class FirstTransposed(nn.Module):
+    """A transposed convolution of a 1x1 image, which is a matrix product."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.kernel = kernel
+        weight = torch.empty(kernel * kernel * outputs, inputs)
+        self.weight = nn.Parameter(
+            glorot_(weight, inputs * kernel**2, outputs * kernel**2, generator)
+        )
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Float[Tensor, "N inputs"]) -> Float[Tensor, "N outputs k k"]:
+        """Spreads each vector over a kernel x kernel image, in channels-last memory."""
+        flat = F.linear(x, self.weight)
+        image = flat.view(len(x), self.kernel, self.kernel, -1) + self.bias
+        return image.permute(0, 3, 1, 2)
+
+
+class LastTransposed(nn.Module):
+    """A transposed convolution of stride 2 and even kernel, as a convolution and a shuffle.
+
+    Output pixel (2 q + a) receives the inputs q - m through the taps 2 m + a, so each of the four
+    phases (a, b) is a plain convolution at the input's resolution with a kernel of half the size.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.phase = kernel // 2
+        weight = torch.empty(4 * outputs, inputs, self.phase, self.phase)
+        glorot_(weight, inputs * kernel**2, outputs * kernel**2, generator)
+        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
+        """Doubles the resolution: H = 2 (h - 1) + kernel."""
+        phases = F.conv2d(x, self.weight, padding=self.phase - 1)
+        return F.pixel_shuffle(phases, 2) + self.bias[:, None, None]
+
+
+class Decoder(nn.Module):
+    """A linear layer without activation and four transposed convolutions, ELU between them."""
+
+    def __init__(self, feat: int, depth: int, generator: torch.Generator) -> None:
+        super().__init__()
+        first, second, third, last = DECODER_KERNELS
+        width = 32 * depth
+        self.project = linear(feat, width, generator)
+        self.first = FirstTransposed(width, 4 * depth, first, generator)
+        self.middle = nn.ModuleList(
+            [
+                transposed(4 * depth, 2 * depth, second, generator),
+                transposed(2 * depth, depth, third, generator),
+            ]
+        )
+        self.last = LastTransposed(depth, 1, last, generator)
+
+    def forward(self, feat: Float[Tensor, "*batch feat"]) -> Float[Tensor, "*batch 1 64 64"]:
+        """Predicts the mean of each pixel."""
+        x = F.elu(self.first(self.project(feat.flatten(0, -2))))
+        for layer in self.middle:
+            x = F.elu(layer(x))
+        image: Tensor = self.last(x)
+        return image.view(*feat.shape[:-1], 1, IMAGE_SIZE, IMAGE_SIZE)
+
+
+class GRUCell(nn.Module):
+    """The recurrent cell with one LayerNorm over its three gates.
+
+    With parts = LN(W [x, h] + b), split in this order into reset, candidate and update:
+
+        r = σ(reset),  c = tanh(r · candidate),  u = σ(update − 1),  h' = u c + (1 − u) h.
+    """
+
+    def __init__(self, inputs: int, size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.parts = linear(inputs + size, 3 * size, generator)
+        self.norm = nn.LayerNorm(3 * size, eps=GRU_NORM_EPS)
+
+    def forward(
+        self, x: Float[Tensor, "N inputs"], h: Float[Tensor, "N size"]
+    ) -> Float[Tensor, "N size"]:
+        """Returns the next recurrent state."""
+        parts = self.norm(self.parts(torch.cat([x, h], -1)))
+        reset, candidate, update = parts.chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        update = torch.sigmoid(update - 1)
+        return torch.lerp(h, candidate, update)

@@ -1,0 +1,42 @@
+"""Optimiser: clip the gradient's global norm, decay the parameters, then Adam."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agents.config import AgentConfig
+
+
+class Optimiser:
+    """One Adam with its own clipping, as the official code has for each of its three losses.
+
+    The decay multiplies every parameter, biases and norms included, by 1 − decay at each update,
+    whatever the learning rate; in AdamW's terms that is weight_decay = decay / lr.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, config: AgentConfig) -> None:
+        self.parameters = list(parameters)
+        self.clip = config.clip
+        self.adam = torch.optim.AdamW(
+            self.parameters,
+            lr=lr,
+            betas=(0.9, 0.999),
+            eps=config.adam_eps,
+            weight_decay=config.decay / lr,
+            foreach=True,
+        )
+
+    def step(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Descends one step.
+
+        Returns:
+            The gradient's global norm before clipping.
+        """
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward(inputs=self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
+        self.adam.step()
+        return norm.detach()

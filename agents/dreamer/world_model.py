@@ -1,0 +1,176 @@
+"""The world model: what is learned from replayed sequences.
+
+DreamerV2 (arXiv:2010.02193), eq. (2) and section 2.1, with the official code's scales:
+
+    L = L_image + L_reward + 5 L_discount + 0.1 L_KL,      means over batch and time.
+
+Row t of a sequence is (o_t, r_t, is_terminal_t) as they arrived together, with the action that
+led there; every row is trained, those that start an episode included.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agents.config import AgentConfig
+from agents.dreamer.distributions import entropy, kl_divergence
+from agents.dreamer.networks import MLP, Decoder, Encoder
+from agents.dreamer.rssm import RSSM, LatentState
+from agents.parts import View
+from agents.streams import Streams
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Replayed sequences.
+
+    Attributes:
+        image: [B, T, 1, 64, 64], gray levels.
+        action: [B, T], the action that led into row t; meaningless where is_first.
+        reward: [B, T], raw, arrived with row t.
+        is_first: [B, T], true where an episode or the sequence starts.
+        is_terminal: [B, T], true where the episode ended for good (not by a time limit).
+    """
+
+    image: UInt8[Tensor, "B T 1 64 64"]
+    action: Int[Tensor, "B T"]
+    reward: Float[Tensor, "B T"]
+    is_first: Bool[Tensor, "B T"]
+    is_terminal: Bool[Tensor, "B T"]
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """Where imagination starts: every replayed state, cut off from the world model's gradient.
+
+    Attributes:
+        state: [B * T, ...].
+        is_terminal: [B * T].
+    """
+
+    state: LatentState
+    is_terminal: Float[Tensor, " N"]
+
+
+def normalised(image: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Gray levels to [-0.5, 0.5]."""
+    return image.float() / 255.0 - 0.5
+
+
+class WorldModel(nn.Module):
+    """Encoder, RSSM, and the heads that predict image, reward and discount."""
+
+    def __init__(self, config: AgentConfig, actions: int, streams: Streams) -> None:
+        super().__init__()
+        self.config, self.actions = config, actions
+        self.encoder = Encoder(config.depth, streams.initialiser("encoder"))
+        self.rssm = RSSM(config, actions, self.encoder.outputs, streams)
+        self.decoder = Decoder(config.feat, config.depth, streams.initialiser("decoder"))
+        self.reward = self._head(streams.initialiser("reward"))
+        self.discount = self._head(streams.initialiser("discount"))
+
+    def _head(self, generator: torch.Generator) -> MLP:
+        config = self.config
+        return MLP(config.feat, 1, units=config.units, layers=config.layers, generator=generator)
+
+    def uniforms_shape(self, batch: int, length: int) -> tuple[int, ...]:
+        """How many uniforms `losses` takes."""
+        return (batch, length, self.config.stoch)
+
+    def losses(
+        self, views: list[View], batch: Batch, uniforms: Float[Tensor, "B T stoch"]
+    ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Float[Tensor, ""]], Posteriors]:
+        """Computes the loss terms, averaged over the views.
+
+        All views share the uniforms; the first one's states start the imagination.
+
+        Returns:
+            The unscaled loss terms, read-only metrics, and the posteriors.
+        """
+        passes = [self._view_losses(view, batch, uniforms) for view in views]
+        terms = {
+            name: torch.stack([losses[name] for losses, _, _ in passes]).mean()
+            for name in passes[0][0]
+        }
+        _, metrics, states = passes[0]
+        start = LatentState(
+            states.stoch.detach().flatten(0, 1), states.deter.detach().flatten(0, 1)
+        )
+        return terms, metrics, Posteriors(start, batch.is_terminal.float().flatten())
+
+    def total(self, terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        """The scaled sum of the loss terms."""
+        config = self.config
+        scales = {
+            "image_loss": 1.0,
+            "reward_loss": config.reward_scale,
+            "discount_loss": config.discount_scale,
+            "kl_loss": config.kl_scale,
+        }
+        if scales.keys() != terms.keys():
+            raise ValueError(f"loss terms {set(terms)} do not match the scales {set(scales)}")
+        return torch.stack([scales[name] * term for name, term in terms.items()]).sum()
+
+    def _view_losses(
+        self, view: View, batch: Batch, uniforms: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], LatentState]:
+        embed = self.encoder(view.obs_in.flatten(0, 1)).unflatten(0, view.obs_in.shape[:2])
+        action = one_hot_actions(batch.action, self.actions)
+        states, posterior = self.rssm.observe(action, embed, batch.is_first.float(), uniforms)
+        prior = self.rssm.prior_logits(states.deter)
+        feat = states.feat
+        squared_error = (self.decoder(feat) - view.obs_target).square()
+        discount_target = self.config.gamma * (1.0 - batch.is_terminal.float())
+        terms = {
+            "image_loss": 0.5 * squared_error.flatten(2).sum(-1).mean(),
+            "reward_loss": reward_loss(self.reward(feat).squeeze(-1), batch.reward),
+            "discount_loss": F.binary_cross_entropy_with_logits(
+                self.discount(feat).squeeze(-1), discount_target
+            ),
+            "kl_loss": balanced_kl(
+                posterior,
+                prior,
+                balance=self.config.kl_balance,
+                free_nats=self.config.free_nats,
+            ),
+        }
+        metrics = {
+            "prior_entropy": entropy(prior.detach()).sum(-1).mean(),
+            "posterior_entropy": entropy(posterior.detach()).sum(-1).mean(),
+        }
+        return terms, metrics, states
+
+
+def one_hot_actions(action: Int[Tensor, "*shape"], actions: int) -> Float[Tensor, "*shape A"]:
+    """One-hot vectors of action indices."""
+    choices = torch.arange(actions, device=action.device)
+    return (action.unsqueeze(-1) == choices).float()
+
+
+def reward_loss(mean: Float[Tensor, "B T"], reward: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """−log N(tanh r; mean, 1) without its constant, averaged over all rows."""
+    return 0.5 * (mean - torch.tanh(reward)).square().mean()
+
+
+def balanced_kl(
+    posterior: Float[Tensor, "B T stoch classes"],
+    prior: Float[Tensor, "B T stoch classes"],
+    *,
+    balance: float,
+    free_nats: float,
+) -> Float[Tensor, ""]:
+    """KL with its gradient split between prior and posterior, DreamerV2, algorithm 2.
+
+        balance · max(KL(sg(q) ‖ p), free) + (1 − balance) · max(KL(q ‖ sg(p)), free),
+
+    the KL summed over the categoricals and averaged over batch and time before the maximum.
+    """
+    to_prior = kl_divergence(posterior.detach(), prior).sum(-1).mean()
+    to_posterior = kl_divergence(posterior, prior.detach()).sum(-1).mean()
+    return balance * to_prior.clamp_min(free_nats) + (1.0 - balance) * to_posterior.clamp_min(
+        free_nats
+    )

@@ -1,0 +1,63 @@
+"""Modification: one mechanism that edits the parts of an agent before it exists."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from agents.config import AgentConfig, Budget
+from agents.parts import Parts
+from agents.settings import Settings
+
+
+@dataclass(frozen=True)
+class Example:
+    """Settings under which a modification acts within a few updates, and one field that matters.
+
+    Attributes:
+        settings: Values that together make a valid modification.
+        field: The field whose effect the contract suite checks in this context.
+        other: Another value of that field, which must give another agent.
+    """
+
+    settings: Mapping[str, object]
+    field: str
+    other: object
+
+
+class Modification(Settings):
+    """A toggle's mechanism; its fields are its settings, its file bears its name.
+
+    Class Attributes:
+        name: File, registry key, TOML table and database value alike.
+        summary: One line for listings.
+        paper: Where it comes from.
+        family: One of the six: replay ratio, resets, augmentation, exploration, auxiliary losses,
+            RL algorithm.
+        seam: The letter and name of the seam that it edits.
+        requires: Settings of the base that must be at these values.
+        excludes: Names of modifications that cannot be in the same arm.
+        examples: At least one for every field.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+    family: ClassVar[str]
+    seam: ClassVar[str]
+    requires: ClassVar[Mapping[str, object]] = {}
+    excludes: ClassVar[frozenset[str]] = frozenset()
+    examples: ClassVar[tuple[Example, ...]]
+
+    @classmethod
+    @abstractmethod
+    def null(cls, config: AgentConfig) -> Self | None:
+        """Settings at which a run is bitwise the base with `config`, or None if there are none."""
+
+    @abstractmethod
+    def first_action(self, config: AgentConfig, budget: Budget) -> float:
+        """The env_frames at which it first changes what the agent does."""
+
+    @abstractmethod
+    def install(self, parts: Parts) -> Parts:
+        """Returns an edited copy of `parts`; draws no random numbers and changes nothing else."""

@@ -1,0 +1,19 @@
+"""The catalogue: every modification, in the order in which they are installed."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from agents.modification import Modification
+from agents.modifications.augmentation.random_shift import RandomShift
+from agents.modifications.recipe.replay_ratio import ReplayRatio
+
+REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
+    {
+        modification.name: modification
+        for modification in (
+            ReplayRatio,
+            RandomShift,
+        )
+    }
+)
+"""Name to modification; one line each."""

@@ -1,0 +1,1 @@
+"""Modifications of what the agent sees in training (seam V)."""

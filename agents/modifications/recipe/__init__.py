@@ -1,0 +1,1 @@
+"""Modifications of the training recipe (seam R)."""

@@ -1,0 +1,41 @@
+"""Replay ratio: how many env_frames are collected per update.
+
+D'Oro et al., "Sample-Efficient Reinforcement Learning by Breaking the Replay Ratio Barrier"
+(ICLR 2023), and van Hasselt et al., "When to use parametric models in reinforcement learning?"
+(arXiv:1906.05243): on a fixed budget of frames, updating more often buys sample efficiency with
+compute, until the agent overfits its early data.
+"""
+
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from agents.config import AgentConfig, Budget
+from agents.modification import Example, Modification
+from agents.parts import Parts
+
+
+class ReplayRatio(Modification):
+    """Makes one update every `env_frames_per_update` frames; below 4, several per agent step."""
+
+    name: ClassVar[str] = "replay_ratio"
+    summary: ClassVar[str] = "more, or fewer, updates per environment frame"
+    paper: ClassVar[str] = "arXiv:1906.05243; D'Oro et al., ICLR 2023"
+    family: ClassVar[str] = "replay ratio"
+    seam: ClassVar[str] = "R recipe"
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example({"env_frames_per_update": 16.0}, "env_frames_per_update", 8.0),
+    )
+
+    env_frames_per_update: float = Field(gt=0)
+
+    @classmethod
+    def null(cls, config: AgentConfig) -> Self:
+        return cls(env_frames_per_update=config.env_frames_per_update)
+
+    def first_action(self, config: AgentConfig, budget: Budget) -> float:
+        sooner = min(self.env_frames_per_update, config.env_frames_per_update)
+        return budget.prefill_frames + sooner
+
+    def install(self, parts: Parts) -> Parts:
+        return parts.with_settings(self.name, env_frames_per_update=self.env_frames_per_update)
