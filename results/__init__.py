@@ -1,0 +1,1 @@
+"""The record: database, statistics, tables and figures; imports without torch."""

@@ -1,0 +1,1 @@
+"""The results database: what was asked for, what ran, and what came out."""

@@ -1,0 +1,167 @@
+"""Opening a database, and the two kinds of transactions: `read` and `write`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from results.database.errors import DatabaseError, clear_errors
+from results.database.location import database_path, refuse_network_file_system
+from results.database.schema import APPLICATION_ID, SCHEMA_VERSION
+
+__all__ = ["DatabaseError", "open_database", "read", "write"]
+
+BUSY_TIMEOUT_MS = 30_000
+_OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
+_TRANSACTION = "ablate_transaction"  # the execution option that says which statements begin one
+_READ = ("PRAGMA query_only=ON", "BEGIN DEFERRED")
+_WRITE = ("PRAGMA query_only=OFF", "PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
+_WRITE_DURABLY = ("PRAGMA query_only=OFF", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE")
+
+
+def open_database(url: str | Path, *, create: bool = False) -> Engine:
+    """Opens the database that a path or an `sqlite:///` URL names, after checking it.
+
+    Args:
+        url: A path (text without "://" is one) or an SQLAlchemy URL.
+        create: Whether a missing file is made, whole or not at all.
+
+    Raises:
+        DatabaseError: If the file is missing (and not to be made), is not ours, has a newer
+            schema, lies on a network file system, or cannot be read and written.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise DatabaseError(
+            f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed. It comes with "
+            "Python: install a newer Python, or a newer libsqlite3."
+        )
+    path = database_path(url)
+    refuse_network_file_system(path)
+    _refuse_what_is_not_ours(path, create=create)
+    if not path.exists():
+        from results.database.creation import create_database  # alembic takes a while to import
+
+        create_database(path)
+    engine = sqlite_engine(path)
+    try:
+        _refuse_another_schema(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def write(engine: Engine, *, durable: bool = False) -> Iterator[Session]:
+    """A session in one write transaction, which no other writer can enter (BEGIN IMMEDIATE).
+
+    Args:
+        engine: The database.
+        durable: Whether the commit waits until the disk has it (synchronous=FULL).
+
+    Raises:
+        DatabaseError: If the database stays locked, is read-only or damaged, or the disk is full;
+            nothing of the transaction is left then.
+    """
+    with _session(engine, _WRITE_DURABLY if durable else _WRITE) as session:
+        yield session
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Session]:
+    """A session in one read-only transaction: all its statements see the same moment.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    with _session(engine, _READ) as session:
+        yield session
+
+
+@contextmanager
+def _session(engine: Engine, begin: tuple[str, ...]) -> Iterator[Session]:
+    with (
+        clear_errors(str(engine.url.database)),
+        Session(engine.execution_options(**{_TRANSACTION: begin})) as session,
+        session.begin(),
+    ):
+        session.connection()  # begins now: SQLAlchemy would wait for the first statement
+        yield session
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """An engine whose connections are set up and whose transactions begin as asked."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"isolation_level": None},  # the driver begins nothing by itself
+    )
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin(connection: Connection) -> None:
+    for statement in connection.get_execution_options().get(_TRANSACTION, _READ):
+        connection.exec_driver_sql(statement)
+
+
+def _refuse_what_is_not_ours(path: Path, *, create: bool) -> None:
+    """Looks at the file's header, so that SQLite never touches a file that is not ours.
+
+    Raises:
+        DatabaseError: If the file is missing (and not to be made), unreadable, or not ours.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        if create:
+            return
+        raise DatabaseError(
+            f"There is no database at {path}. `ablate run STUDY` or `ablate submit STUDY` makes "
+            "one; --db or ABLATE_DB names one elsewhere."
+        ) from None
+    except OSError as error:
+        raise DatabaseError(
+            f"The database {path} cannot be read: {error.strerror}. Name another file with --db "
+            "or ABLATE_DB."
+        ) from error
+    if not header:
+        what = "is empty"
+    elif not header.startswith(b"SQLite format 3\0"):
+        what = "is not an SQLite database"
+    elif int.from_bytes(header[68:72]) != APPLICATION_ID:  # sqlite.org/fileformat.html, 1.3.15
+        what = "is an SQLite database, but not one of ablate's"
+    else:
+        return
+    raise DatabaseError(
+        f"The file {path} {what}. Name another file with --db or ABLATE_DB, or move this one away."
+    )
+
+
+def _refuse_another_schema(engine: Engine) -> None:
+    """Compares the version of the schema with the one that this program knows.
+
+    Raises:
+        DatabaseError: If a newer ablate made the database, or it cannot be read.
+    """
+    with read(engine) as session:
+        version = session.scalar(text("SELECT version_num FROM alembic_version"))
+    if version != SCHEMA_VERSION:
+        raise DatabaseError(
+            f"The database {engine.url.database} has schema {version}, and this ablate knows "
+            f"{SCHEMA_VERSION} at most: a newer ablate made it. Upgrade ablate, or name another "
+            "file with --db or ABLATE_DB."
+        )

@@ -1,0 +1,201 @@
+"""Frozen values that cross the seam between the database and everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run stands; the values are what the database stores."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class AttemptState(StrEnum):
+    """Where one try at a run stands.
+
+    A lost attempt is one whose process died or whose lease ran out; a released one was handed
+    back by its worker on purpose.
+    """
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    LOST = "lost"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True)
+class ToggleRecord:
+    """One toggle of a study; a plain bundle has the single level "on"."""
+
+    name: str
+    levels: tuple[str, ...]
+    in_full: str
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """One arm of a study.
+
+    Attributes:
+        name: What this study calls it, for example `base+ratio`.
+        identity: sha256 of the assembled agent, protocol, budget, precision and agent version.
+        agent: Canonical JSON of the assembled agent.
+        toggles: The toggles that are on, each with its level; empty for the base.
+    """
+
+    name: str
+    identity: str
+    agent: str
+    toggles: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run to submit.
+
+    Attributes:
+        identity: sha256 of everything that determines the run.
+        arm: `ArmRecord.name` in the study that submits it.
+        game: CamelCase name of the game.
+        seed: Seed of the run.
+        specification: Canonical JSON from which a worker rebuilds the run.
+    """
+
+    identity: str
+    arm: str
+    game: str
+    seed: int
+    specification: str
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """The contents of a study as the database keeps them.
+
+    Attributes:
+        name: Name of the study, equal to the name of its file.
+        question: What the study wants to know.
+        source: The text of the study file.
+        contents_sha256: sha256 of the parsed contents: comments and layout do not count.
+        protocol: Label of the protocol; equal text means equal protocol.
+        env_frames: Length of every run, prefill included.
+        prefill_frames: Frames collected before the first update.
+        designs: Names of the designs, in the order of the file.
+        games: CamelCase names, in the order of the file.
+        seeds: Seeds, in the order of the file.
+        toggles: Toggles, in the order of the file.
+        arms: Arms in the order of the grid; no two have the same name or identity.
+        evaluation: One readable phrase about the final evaluation.
+    """
+
+    name: str
+    question: str
+    source: str
+    contents_sha256: str
+    protocol: str
+    env_frames: int
+    prefill_frames: int
+    designs: tuple[str, ...]
+    games: tuple[str, ...]
+    seeds: tuple[int, ...]
+    toggles: tuple[ToggleRecord, ...]
+    arms: tuple[ArmRecord, ...]
+    evaluation: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submission found and did; the numbers add up to the runs that were submitted.
+
+    Attributes:
+        new: Runs queued for the first time.
+        reused_finished: Runs that are finished, whichever study asked first.
+        already_queued: Runs that were waiting.
+        running: Runs that a worker has in hand.
+        failed: Failed runs that were left alone.
+        retried: Failed or cancelled runs that were queued again.
+    """
+
+    new: int = 0
+    reused_finished: int = 0
+    already_queued: int = 0
+    running: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """What is known about a run before it is submitted again.
+
+    Attributes:
+        state: Where the run stands.
+        seconds: How long its finished attempt took; None unless it is finished.
+        attempts: How many attempts it has had.
+    """
+
+    state: RunState
+    seconds: float | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run in a worker's hand; `attempt_id` is the fence that every later write names.
+
+    Attributes:
+        run_id: Row of the run.
+        attempt_id: Row of this attempt; never used twice.
+        number: 1 for the first attempt at the run.
+        identity: Identity of the run.
+        game: CamelCase name of the game.
+        seed: Seed of the run.
+        arm: Name of the arm in `study`.
+        study: The study asked for, else the first study that holds the run.
+        specification: Canonical JSON from which the worker rebuilds the run.
+    """
+
+    run_id: int
+    attempt_id: int
+    number: int
+    identity: str
+    game: str
+    seed: int
+    arm: str
+    study: str
+    specification: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """A run that `release_dead` took from a worker, and why."""
+
+    run_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One test episode of an evaluation; `length` is in agent_steps."""
+
+    episode: int
+    episode_return: float
+    length: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class NormalizationRow:
+    """The returns of a random and of a human player in one game."""
+
+    game: str
+    random: float
+    human: float

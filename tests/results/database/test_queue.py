@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from results.database.attempts import AttemptWriter
+from results.database.engine import DatabaseError, open_database, read, write
+from results.database.queue import (
+    LEASE_SECONDS,
+    LeaseLost,
+    claim,
+    end_worker,
+    register_worker,
+    release_dead,
+)
+from results.database.reading import counts, curve, runs
+from results.database.records import Released
+from results.database.store import submit
+
+HERE = "this machine"
+
+
+def alive(pid, started_at):
+    return True
+
+
+def dead(pid, started_at):
+    return False
+
+
+def rows(engine, query):
+    with read(engine) as session:
+        return [tuple(row) for row in session.execute(text(query))]
+
+
+def test_a_claim_describes_the_run(engine, make_study, add_worker):
+    study, records = make_study()
+    submit(engine, study, records)
+    taken = claim(engine, add_worker())
+    first = records[0]
+    assert (taken.identity, taken.arm, taken.game) == (first.identity, "base", "Pong")
+    assert (taken.seed, taken.study, taken.number) == (0, "smoke", 1)
+    assert taken.specification == first.specification
+
+
+def test_runs_are_claimed_in_the_order_of_submission(engine, make_study, add_worker):
+    study, records = make_study()
+    submit(engine, study, records)
+    worker = add_worker()
+    order = []
+    while taken := claim(engine, worker):
+        order.append(taken.identity)
+        AttemptWriter(engine, taken).finish(1.0)
+    assert order == [record.identity for record in records]
+
+
+def test_priority_comes_before_position(engine, submitted, add_worker):
+    with write(engine) as session:
+        session.execute(text("UPDATE run SET priority = 1 WHERE id = 7"))
+    worker = add_worker()
+    assert claim(engine, worker).run_id == 7
+
+
+def test_a_claim_may_be_kept_to_one_study(engine, make_study, add_worker):
+    submit(engine, *make_study("first", seeds=(0,)))
+    submit(engine, *make_study("second", seeds=(0, 1)))
+    worker = add_worker()
+    taken = claim(engine, worker)
+    assert (taken.study, taken.seed) == ("first", 0)
+    while taken := claim(engine, worker, study="second"):
+        assert taken.study == "second"
+        AttemptWriter(engine, taken).finish(1.0)
+    assert counts(engine, "first")["finished"] == 6
+
+
+def test_an_unknown_study_is_named_with_its_nearest(engine, submitted, add_worker):
+    with pytest.raises(DatabaseError, match=r"no study 'smok' .*nearest there: smoke"):
+        claim(engine, add_worker(), study="smok")
+
+
+def test_an_empty_queue_gives_nothing(engine, add_worker):
+    assert claim(engine, add_worker()) is None
+
+
+def test_a_worker_holds_one_run_at_a_time(engine, submitted, add_worker):
+    worker = add_worker()
+    first = claim(engine, worker)
+    second = claim(engine, worker)
+    assert (second.run_id, second.number) == (first.run_id, 2)
+    with pytest.raises(LeaseLost, match="went on to another run"):
+        AttemptWriter(engine, first).finish(1.0)
+    assert counts(engine, "smoke")["running"] == 1
+
+
+def test_a_run_of_a_worker_that_ends_is_queued_again(engine, submitted, add_worker):
+    worker = add_worker()
+    claim(engine, worker)
+    end_worker(engine, worker)
+    assert counts(engine, "smoke")["queued"] == 12
+    assert rows(engine, "SELECT ended_at IS NOT NULL FROM worker") == [(1,)]
+
+
+def test_a_released_run_can_be_claimed_again(engine, submitted, add_worker):
+    taken = claim(engine, add_worker())
+    AttemptWriter(engine, taken).release("asked to stop")
+    again = claim(engine, add_worker())
+    assert (again.run_id, again.number) == (taken.run_id, 2)
+
+
+def test_a_dead_process_of_this_machine_loses_its_run_at_once(
+    engine, submitted, add_worker, clock
+):
+    taken = claim(engine, add_worker(pid=100), clock=clock)
+    kept = claim(engine, add_worker(pid=200), clock=clock)
+    released = release_dead(
+        engine, now=clock(), machine=HERE, process_is_alive=lambda pid, _: pid == 200
+    )
+    assert released == [Released(taken.run_id, "the process 100 on box ended without a word")]
+    assert claim(engine, add_worker()).run_id == taken.run_id
+    AttemptWriter(engine, kept).finish(1.0)
+
+
+def test_a_process_that_took_over_the_pid_is_another_process(engine, submitted, add_worker, clock):
+    claim(engine, add_worker(pid=100, started_at=5.0), clock=clock)
+    asked = []
+
+    def another_one(pid, started_at):
+        asked.append((pid, started_at))
+        return started_at == 17.0
+
+    assert len(release_dead(engine, machine=HERE, process_is_alive=another_one)) == 1
+    assert asked == [(100, 5.0)]
+
+
+def test_a_process_elsewhere_keeps_its_run_until_its_lease_is_over(
+    engine, submitted, add_worker, clock
+):
+    taken = claim(engine, add_worker(machine="another"), clock=clock)
+    at_the_end = clock() + timedelta(seconds=LEASE_SECONDS)
+    assert release_dead(engine, now=at_the_end, machine=HERE, process_is_alive=dead) == []
+    later = at_the_end + timedelta(seconds=1)
+    assert release_dead(engine, now=later, machine=HERE, process_is_alive=alive) == [
+        Released(taken.run_id, "the process 100 on box was silent for 91 s")
+    ]
+
+
+def test_a_heartbeat_renews_the_lease(engine, submitted, add_worker, clock):
+    taken = claim(engine, add_worker(machine="another"), clock=clock)
+    writer = AttemptWriter(engine, taken, clock=clock)
+    clock.move(80)
+    writer.progress(env_frames=4, updates=0)
+    clock.move(80)
+    assert release_dead(engine, now=clock(), machine=HERE) == []
+
+
+def test_a_living_process_of_this_machine_keeps_its_run_after_a_long_sleep(
+    engine, submitted, add_worker, clock
+):
+    taken = claim(engine, add_worker(), clock=clock)
+    clock.move(8 * 3600)
+    assert release_dead(engine, now=clock(), machine=HERE, process_is_alive=alive) == []
+    AttemptWriter(engine, taken, clock=clock).finish(1.0)
+    assert counts(engine, "smoke")["finished"] == 1
+
+
+def test_a_run_that_is_heard_from_while_it_is_judged_is_kept(engine, submitted, add_worker, clock):
+    taken = claim(engine, add_worker(), clock=clock)
+    writer = AttemptWriter(engine, taken, clock=clock)
+
+    def beats_and_seems_dead(pid, started_at):
+        clock.move(1)
+        writer.flush(force=True)
+        return False
+
+    released = release_dead(
+        engine, now=clock(), machine=HERE, process_is_alive=beats_and_seems_dead
+    )
+    assert released == []
+    writer.finish(1.0)
+
+
+def test_a_run_that_was_lost_five_times_is_failed_with_the_reason(engine, submitted, add_worker):
+    for _ in range(5):
+        assert claim(engine, add_worker()).run_id == 1
+        (released,) = release_dead(engine, machine=HERE, process_is_alive=dead)
+    assert "lost 5 times" in released.reason
+    row = runs(engine, "smoke").iloc[0]
+    assert (row["state"], row["attempts"], row["error"]) == ("failed", 5, released.reason)
+    assert claim(engine, add_worker()).run_id == 2
+
+
+def test_an_attempt_that_lost_its_run_can_never_write_again(engine, submitted, add_worker, clock):
+    old = AttemptWriter(engine, claim(engine, add_worker(), clock=clock), clock=clock)
+    old.log({"loss": 1.0}, env_frames=100)
+    release_dead(engine, machine=HERE, process_is_alive=dead)
+    new = AttemptWriter(engine, claim(engine, add_worker(), clock=clock), clock=clock)
+    new.log({"loss": 2.0}, env_frames=200)
+    new.flush(force=True)
+    clock.move(60)
+    writes = [
+        lambda: old.log({"loss": 3.0}, env_frames=300),
+        lambda: old.progress(300, 30),
+        lambda: old.flush(force=True),
+        lambda: old.evaluation(300, [], "argmax", final=True),
+        lambda: old.release("stop"),
+        lambda: old.fail("boom"),
+        lambda: old.finish(9.0),
+    ]
+    for write_again in writes:
+        with pytest.raises(LeaseLost, match=r"Attempt 1 at run 1 may not write any more \(lost"):
+            write_again()
+    assert counts(engine, "smoke")["running"] == 1
+    new.finish(1.0)
+    with pytest.raises(LeaseLost):
+        old.finish(9.0)
+    assert curve(engine, "smoke", "loss")["value"].tolist() == [2.0]
+    assert rows(engine, "SELECT number, state, seconds FROM attempt") == [
+        (1, "lost", None),
+        (2, "finished", 1.0),
+    ]
+
+
+def test_events_tell_the_story_of_a_run(engine, submitted, add_worker):
+    AttemptWriter(engine, claim(engine, add_worker())).release("asked to stop")
+    claim(engine, add_worker())
+    release_dead(engine, machine=HERE, process_is_alive=dead)
+    AttemptWriter(engine, claim(engine, add_worker())).finish(1.0)
+    story = rows(engine, "SELECT kind, attempt_id FROM event WHERE run_id = 1 ORDER BY id")
+    assert story == [
+        ("submitted", None),
+        ("claimed", 1),
+        ("released", 1),
+        ("claimed", 2),
+        ("lost", 2),
+        ("claimed", 3),
+        ("finished", 3),
+    ]
+
+
+ACTIONS = ["claim", "finish", "fail", "release", "lose", "end", "retry"]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(ACTIONS), max_size=25))
+def test_whatever_happens_a_running_run_has_one_owner_and_others_none(
+    tmp_path_factory, empty_database, make_study, actions
+):
+    engine = open_database(shutil.copy(empty_database, tmp_path_factory.mktemp("db")))
+    study, records = make_study(games=("Pong",), seeds=(0,))
+    submit(engine, study, records)
+    worker = register_worker(engine, device="cpu", slot=0)
+    writer = None
+    for action in actions:
+        if action == "claim":
+            taken = claim(engine, worker)
+            writer = AttemptWriter(engine, taken) if taken else None
+        elif action == "lose":
+            release_dead(engine, process_is_alive=dead)
+        elif action == "end":
+            end_worker(engine, worker)
+        elif action == "retry":
+            submit(engine, study, records, retry_failed=True)
+        elif writer is not None:
+            end = {
+                "finish": lambda w: w.finish(1.0),
+                "fail": lambda w: w.fail("boom"),
+                "release": lambda w: w.release("stop"),
+            }
+            try:
+                end[action](writer)
+            except LeaseLost:
+                writer = None
+        owners = rows(
+            engine,
+            "SELECT run.state, (SELECT count(*) FROM attempt WHERE attempt.run_id = run.id AND "
+            "attempt.state = 'running'), (SELECT count(*) FROM attempt WHERE "
+            "attempt.run_id = run.id AND attempt.state = 'finished') FROM run",
+        )
+        for state, running, finished in owners:
+            assert running == (state == "running")
+            assert finished == (state == "finished")
+    engine.dispose()
+
+
+CLAIMS = """
+import sys
+from results.database.attempts import AttemptWriter
+from results.database.engine import open_database
+from results.database.queue import claim, register_worker
+engine = open_database(sys.argv[1])
+worker = register_worker(engine, device="cpu", slot=0)
+print("ready", flush=True)
+sys.stdin.readline()
+while taken := claim(engine, worker):
+    print(taken.run_id, flush=True)
+    AttemptWriter(engine, taken).finish(1.0)
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts Python processes that do not outlive the test."""
+    children = []
+
+    def start_one(code, *arguments):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start_one
+    for child in children:
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            pipe.close()
+
+
+def test_four_processes_claim_two_hundred_runs_once_each(engine, path, make_study, start):
+    study, records = make_study(games=("Pong", "Assault"), seeds=tuple(range(34)))
+    submit(engine, study, records[:200])
+    children = [start(CLAIMS, path) for _ in range(4)]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    outputs = [child.stdout.read() for child in children]
+    assert [child.stderr.read() for child in children] == ["", "", "", ""]
+    claimed = [int(number) for output in outputs for number in output.split()]
+    assert len(claimed) == 200
+    assert len(set(claimed)) == 200
+    assert counts(engine, "smoke")["finished"] == 200
+
+
+CLAIMS_ONE_AND_HANGS = """
+import sys, time
+from results.database.engine import open_database
+from results.database.queue import claim, register_worker
+engine = open_database(sys.argv[1])
+print(claim(engine, register_worker(engine, device="cpu", slot=0)).run_id, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_worker_loses_its_run_at_once_even_before_its_parent_looks(
+    engine, path, submitted, start
+):
+    child = start(CLAIMS_ONE_AND_HANGS, path)
+    run_id = int(child.stdout.readline())
+    assert release_dead(engine) == []
+    child.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie until somebody waits
+    (released,) = release_dead(engine)
+    assert released.run_id == run_id
+    assert f"the process {child.pid} on" in released.reason
