@@ -1,0 +1,1 @@
+"""Scores, aggregates and contrasts of a study: pure functions of frames and an explicit seed."""

@@ -1,0 +1,116 @@
+"""The cells of a study: which sets of toggles were run, and their scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from results.database.records import StudyRecord
+from results.statistics.intervals import Estimate, contrast, missing_estimate
+from results.statistics.scores import Scores
+
+MEAN = "mean of games"
+FLOOR = 0.05  # HNS; a cell is on the floor of a game where its mean is at most this
+
+Cell = frozenset[tuple[str, str]]  # (toggle, level) of every toggle that is on
+Weights = Mapping[Cell, int]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A toggle at one level, compared with the toggle off."""
+
+    toggle: str
+    level: str
+    name: str
+
+
+def items(study: StudyRecord) -> tuple[Item, ...]:
+    """Every toggle at every level, in the order of the study."""
+    return tuple(
+        Item(
+            toggle.name,
+            level,
+            toggle.name if len(toggle.levels) == 1 else f"{toggle.name}:{level}",
+        )
+        for toggle in study.toggles
+        for level in toggle.levels
+    )
+
+
+def on_floor(hns: np.ndarray) -> bool:
+    """Whether a cell's mean HNS is at most FLOOR: no better than random, or hardly."""
+    return len(hns) > 0 and float(hns.mean()) <= FLOOR
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What every contrast of a study is made of.
+
+    Attributes:
+        arms: Name of the arm of each cell that is compared.
+        scopes: MEAN, then the games.
+        compared_games: The games that MEAN is over.
+        runs: Per cell and scope, [runs], one HNS per seed; empty where there is no run.
+    """
+
+    arms: Mapping[Cell, str]
+    scopes: tuple[str, ...]
+    compared_games: tuple[str, ...]
+    runs: Mapping[tuple[Cell, str], np.ndarray]
+
+    @classmethod
+    def of(cls, study: StudyRecord, scores: Scores) -> "Cells":
+        """The cells of the arms that are compared.
+
+        Raises:
+            UnknownGame: if the normalisation table does not hold one of the games.
+            IncompleteStudy: if no game has a run of every arm.
+        """
+        matrices = scores.matrices()
+        arms = {
+            frozenset(arm.toggles.items()): arm.name
+            for arm in study.arms
+            if arm.name in scores.arms
+        }
+        runs = {(cell, MEAN): matrices.seed_means(arm) for cell, arm in arms.items()}
+        for game in scores.games:
+            runs |= {(cell, game): scores.hns(arm, game) for cell, arm in arms.items()}
+        return cls(arms, (MEAN, *scores.games), matrices.games, runs)
+
+    def mean(self, cell: Cell, scope: str) -> float:
+        """The mean HNS of a cell's runs: the estimate of f."""
+        return float(self.runs[cell, scope].mean())
+
+    def estimate(self, weights: Weights, scope: str, *, ci: float) -> Estimate:
+        """The contrast with these weights, or NaN and the reason."""
+        for cell in weights:
+            if cell not in self.arms:
+                return missing_estimate(f"not in the study: {_spelled(cell)}")
+        for cell in weights:
+            if not len(self.runs[cell, scope]):
+                lacks = "no seed has every game yet" if scope == MEAN else "no run yet"
+                return missing_estimate(f"{lacks}: {self.arms[cell]}")
+        return contrast(
+            [self.runs[cell, scope] for cell in weights], list(weights.values()), ci=ci
+        )
+
+    def floor(self, weights: Weights, scope: str) -> tuple[str, ...]:
+        """The games on whose floor one of the cells stands."""
+        games = self.compared_games if scope == MEAN else (scope,)
+        present = [cell for cell in weights if cell in self.arms]
+        return tuple(g for g in games if any(on_floor(self.runs[cell, g]) for cell in present))
+
+    def spell(self, weights: Weights) -> str:
+        """The contrast in arm names: `base+a − base`."""
+        ordered = sorted(weights.items(), key=lambda term: (-term[1], -len(term[0])))
+        return "".join(
+            f"{' − ' if weight < 0 else ' + '}{self.arms.get(cell, _spelled(cell))}"
+            for cell, weight in ordered
+        ).removeprefix(" + ")
+
+
+def _spelled(cell: Cell) -> str:
+    """A cell without an arm, by what is on."""
+    on = [toggle if level == "on" else f"{toggle}:{level}" for toggle, level in sorted(cell)]
+    return f"[{' + '.join(on) or 'base'}]"

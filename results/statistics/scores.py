@@ -1,0 +1,277 @@
+"""The score of every run that a study asks for; what is missing is named, never left out.
+
+A run's return is the mean over the episodes of its final evaluation. At a stated number of
+env frames it is its last evaluation at or before them, provided that lies at most one
+evaluation interval back; otherwise the run is missing there. Nothing is clipped.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from results.statistics.errors import (
+    IncompleteStudy,
+    StatisticsError,
+    UnknownName,
+    listed,
+    nearest,
+)
+from results.statistics.normalize import Normalization, game_key, normalization
+from results.statistics.options import Options
+from results.statistics.study_data import StudyData
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A run that was asked for and has no score, and the state it is in."""
+
+    arm: str
+    game: str
+    seed: int
+    state: str
+
+    def __str__(self) -> str:
+        return f"{self.arm} on {self.game}, seed {self.seed} ({self.state})"
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Scores as full runs x games matrices: what a mean over games can be taken of.
+
+    Attributes:
+        games: The games that every compared arm has at least one run of, in order.
+        dropped_games: The games left out because a compared arm has no run of them.
+        seeds: Per arm, the seeds that have a score on every one of `games`.
+        dropped_seeds: Per arm, the seeds left out because a game is missing.
+        values: Per arm, [runs, games] HNS, rows in the order of `seeds`; an arm without any
+            run has no rows.
+    """
+
+    games: tuple[str, ...]
+    dropped_games: tuple[str, ...]
+    seeds: Mapping[str, tuple[int, ...]]
+    dropped_seeds: Mapping[str, tuple[int, ...]]
+    values: Mapping[str, np.ndarray]
+
+    def seed_means(self, arm: str) -> np.ndarray:
+        """[runs], one value per seed of an arm: its mean over the games."""
+        values = self.values[arm]
+        return np.asarray(values.mean(axis=1) if len(values) else np.empty(0))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row per run that the study asks for.
+
+    Attributes:
+        arms: Arms compared, in order.
+        games: Games compared, in order.
+        seeds: Seeds of the study, in order.
+        env_frames: Where the arms are compared.
+        normalization: The table that `score` was made with.
+        frame: arm, game, seed, env_frames, mean_return, score (HNS), episodes, truncated (how
+            many of the episodes were cut); NaN where a run is missing, and in `score` where
+            the table does not hold the game.
+        missing: The runs without a score.
+    """
+
+    arms: tuple[str, ...]
+    games: tuple[str, ...]
+    seeds: tuple[int, ...]
+    env_frames: int
+    normalization: Normalization
+    frame: pd.DataFrame
+    missing: tuple[Missing, ...]
+
+    def returns(self, arm: str, game: str) -> np.ndarray:
+        """[runs], the mean returns of one cell, in order of seed; missing runs are absent."""
+        return self._column("mean_return", arm, game)
+
+    def hns(self, arm: str, game: str) -> np.ndarray:
+        """[runs], the human-normalised scores of one cell; missing runs are absent.
+
+        Raises:
+            UnknownGame: if the normalisation table does not hold the game.
+        """
+        self.normalization.reference(game)
+        return self._column("score", arm, game)
+
+    def _column(self, column: str, arm: str, game: str) -> np.ndarray:
+        cell = self.frame[(self.frame["arm"] == arm) & (self.frame["game"] == game)]
+        return cell[column].dropna().to_numpy(dtype=float)
+
+    def runs_per_cell(self) -> tuple[int, int]:
+        """The fewest and the most runs with a score among the cells arm x game."""
+        counts = self.frame.groupby(["arm", "game"])["mean_return"].count()
+        return int(counts.min()), int(counts.max())
+
+    def matrices(self) -> Matrices:
+        """The HNS as full matrices, restricted to what all compared arms share.
+
+        Arms without a single run take no part in choosing the games.
+
+        Raises:
+            UnknownGame: if the normalisation table does not hold one of the games.
+            IncompleteStudy: if no game has a run of every compared arm.
+        """
+        wide = {arm: self._wide(arm) for arm in self.arms}
+        compared = [arm for arm in self.arms if wide[arm].notna().to_numpy().any()]
+        games = [g for g in self.games if all(wide[arm][g].notna().any() for arm in compared)]
+        if not games:
+            raise IncompleteStudy(
+                "No game has a run of every arm, so there is no mean over games to compare: "
+                "let the study go on, or choose arms or games that have runs."
+            )
+        complete = {arm: wide[arm][games].dropna() for arm in self.arms}
+        begun = {arm: wide[arm].dropna(how="all") for arm in self.arms}
+        return Matrices(
+            games=tuple(games),
+            dropped_games=tuple(game for game in self.games if game not in games),
+            seeds={arm: tuple(complete[arm].index) for arm in self.arms},
+            dropped_seeds={
+                arm: tuple(begun[arm].index.difference(complete[arm].index)) for arm in self.arms
+            },
+            values={arm: complete[arm].to_numpy(dtype=float) for arm in self.arms},
+        )
+
+    def _wide(self, arm: str) -> pd.DataFrame:
+        for game in self.games:
+            self.normalization.reference(game)
+        rows = self.frame[self.frame["arm"] == arm]
+        table = rows.pivot(index="seed", columns="game", values="score")
+        return table.reindex(index=list(self.seeds), columns=list(self.games))
+
+
+def collect(data: StudyData, options: Options) -> Scores:
+    """Scores every run of a study.
+
+    Raises:
+        IncompleteStudy: if runs are missing and the options do not ask for a partial answer, or
+            if there is no score at all.
+        UnknownName: if the options name an arm, a game or a table that the study has not.
+        StatisticsError: if the options compare beyond the budget, or a return is not a number.
+    """
+    study = data.study
+    if options.at is not None and options.at > study.env_frames:
+        raise StatisticsError(
+            f"Study {study.name!r} ends at {study.env_frames:,} env frames and cannot be compared "
+            f"at {options.at:,}: choose an earlier point."
+        )
+    arms = _chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
+    games = _chosen_games(options.games, study.games)
+    table = normalization(options.norm)
+    points = _points(data, options.at)
+    expected = pd.MultiIndex.from_product(
+        [arms, games, study.seeds], names=["arm", "game", "seed"]
+    ).to_frame(index=False)
+    frame = expected.merge(points, on=["arm", "game", "seed"], how="left", validate="1:1")
+    frame["score"] = [
+        table.score(game, value) if game in table else np.nan
+        for game, value in zip(frame["game"], frame["mean_return"], strict=True)
+    ]
+    missing = _missing(frame, data.runs)
+    scores = Scores(
+        arms=arms,
+        games=games,
+        seeds=tuple(study.seeds),
+        env_frames=study.env_frames if options.at is None else options.at,
+        normalization=table,
+        frame=frame,
+        missing=missing,
+    )
+    if missing and (not options.partial or len(missing) == len(frame)):
+        raise IncompleteStudy(_incomplete(data, options, scores))
+    return scores
+
+
+def evaluation_interval(evaluations: pd.DataFrame) -> float:
+    """Env frames between two evaluations of a run, as recorded: the median of the gaps.
+
+    Infinite where no run has been evaluated twice.
+    """
+    points = evaluations[["run_id", "env_frames"]].drop_duplicates()
+    points = points.sort_values(["run_id", "env_frames"])
+    gaps = points.groupby("run_id")["env_frames"].diff().dropna()
+    return float(gaps.median()) if len(gaps) else float("inf")
+
+
+def _points(data: StudyData, at: int | None) -> pd.DataFrame:
+    """The evaluation that scores each run: arm, game, seed, env_frames, mean_return, ..."""
+    rows = data.evaluations
+    if at is None or at == data.study.env_frames:
+        rows = rows[rows["final"].astype(bool)]
+    else:
+        oldest = at - evaluation_interval(rows)
+        rows = rows[(rows["env_frames"] <= at) & (rows["env_frames"] >= oldest)]
+    last = rows.groupby("run_id")["env_frames"].transform("max")
+    rows = rows[rows["env_frames"] == last]
+    wrong = rows[~np.isfinite(rows["episode_return"].to_numpy(dtype=float))]
+    if len(wrong):
+        run = wrong.iloc[0]
+        raise StatisticsError(
+            f"The evaluation of {run['arm']} on {run['game']}, seed {run['seed']}, holds a return "
+            f"that is not a number ({run['episode_return']}): nothing can be averaged over it."
+        )
+    points = rows.groupby(["arm", "game", "seed", "env_frames"], as_index=False).agg(
+        mean_return=("episode_return", "mean"),
+        episodes=("episode_return", "size"),
+        truncated=("truncated", "sum"),
+    )
+    return points.astype({"seed": "int64", "env_frames": "float64", "mean_return": "float64"})
+
+
+def _missing(frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Missing, ...]:
+    states = {
+        (arm, game, seed): str(state)
+        for arm, game, seed, state in zip(
+            runs["arm"], runs["game"], runs["seed"], runs["state"], strict=True
+        )
+    }
+    gone = frame[frame["mean_return"].isna()]
+    return tuple(
+        Missing(arm, game, int(seed), states.get((arm, game, seed), "not submitted"))
+        for arm, game, seed in zip(gone["arm"], gone["game"], gone["seed"], strict=True)
+    )
+
+
+def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
+    missing = scores.missing
+    states = Counter(run.state for run in missing)
+    where = (
+        "final evaluation" if options.at is None else f"evaluation at {options.at:,} env frames"
+    )
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    paragraph = (
+        f"{len(missing)} of {len(scores.frame)} runs of study {data.study.name!r} have no {where} "
+        f"({counts}): {listed([str(run) for run in missing], most=3)}."
+    )
+    if options.at is not None:
+        written = sorted(set(data.evaluations["env_frames"]))
+        points = listed([f"{int(point):,}" for point in written])
+        paragraph += f" Evaluations were written at {points} env frames."
+    if len(missing) == len(scores.frame):
+        return f"{paragraph} There is nothing to show yet."
+    return f"{paragraph} Let the study finish, or ask for a partial answer."
+
+
+def _chosen_arms(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    for arm in chosen or ():
+        if arm not in known:
+            raise UnknownName(f"The study has no arm {arm!r}: {nearest(arm, known)}")
+    return known if chosen is None else chosen
+
+
+def _chosen_games(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    by_key = {game_key(game): game for game in known}
+    for game in chosen or ():
+        if game_key(game) not in by_key:
+            raise UnknownName(f"The study has no game {game!r}: {nearest(game, known)}")
+    if chosen is None:
+        return known
+    games = tuple(by_key[game_key(game)] for game in chosen)
+    if len(set(games)) < len(games):
+        raise StatisticsError(f"A game is named twice among {listed(chosen)}: name it once.")
+    return games

@@ -1,0 +1,53 @@
+"""Everything recorded about one study, read once, as frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from results.database import reading
+from results.database.records import StudyRecord
+
+CURVES = ("episode_return",)  # what the figures draw
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """One study and its runs, as the statistics, tables and figures take it.
+
+    Attributes:
+        study: The study as it was submitted.
+        runs: One row per run: run_id, arm, game, seed, state and how it went.
+        evaluations: One row per test episode: run_id, arm, game, seed, env_frames, final,
+            episode, episode_return, length, policy, truncated.
+        curves: Per metric, the points: run_id, arm, game, seed, env_frames, value.
+    """
+
+    study: StudyRecord
+    runs: pd.DataFrame
+    evaluations: pd.DataFrame
+    curves: Mapping[str, pd.DataFrame]
+
+
+def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyData:
+    """Reads a study from the database.
+
+    Args:
+        engine: An open results database.
+        name: The study's name.
+        curves: Metrics whose points are read; those that no run has written are left out.
+
+    Raises:
+        DatabaseError: if there is no such study.
+    """
+    study = reading.load_study(engine, name)
+    written = set(reading.metrics(engine, name))
+    return StudyData(
+        study=study,
+        runs=reading.runs(engine, name),
+        evaluations=reading.evaluations(engine, name),
+        curves={
+            metric: reading.curve(engine, name, metric) for metric in curves if metric in written
+        },
+    )

@@ -1,0 +1,123 @@
+"""The sentences under tables that say how their numbers were made."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from results.statistics.aggregates import Aggregates
+from results.statistics.errors import listed
+from results.statistics.intervals import Estimate
+from results.statistics.options import Options
+from results.statistics.scores import Matrices, Scores
+from results.statistics.study_data import StudyData
+
+
+def compared(data: StudyData, scores: Scores, options: Options) -> str:
+    """Protocol, where the arms are compared, what a run's score is, and what is missing."""
+    study = data.study
+    if options.at is None:
+        score = f"its final evaluation ({study.evaluation})"
+    else:
+        score = "its last evaluation at or before that point"
+    sentences = [
+        f"Study {study.name}, protocol {study.protocol}, at {scores.env_frames:,} env frames.",
+        f"A run's return is the mean of {score}.",
+        runs_per_cell(scores),
+    ]
+    episodes = int(scores.frame["episodes"].sum())
+    truncated = int(scores.frame["truncated"].sum())
+    if truncated:
+        sentences.append(
+            f"{truncated:,} of the {episodes:,} evaluation episodes were cut before their end."
+        )
+    return " ".join(sentences)
+
+
+def runs_per_cell(scores: Scores) -> str:
+    """How many runs a cell (arm x game) has, and how many are missing."""
+    fewest, most = scores.runs_per_cell()
+    count = f"{most} run{'s' if most != 1 else ''} per cell"
+    if fewest != most:
+        count = f"{fewest} to {count}"
+    if scores.missing:
+        count += f": {len(scores.missing)} of {len(scores.frame)} runs are missing"
+    return f"{count}."
+
+
+def normalised(scores: Scores) -> str:
+    """The scale of the scores."""
+    return (
+        "Scores are human-normalised (0 random, 1 human; "
+        f"table {scores.normalization.id}, nothing clipped)."
+    )
+
+
+def t_interval(cells: Iterable[Estimate], options: Options) -> str:
+    """What ± means in a cell of runs, and why some have none."""
+    shown = [one for one in cells if not math.isnan(one.value)]
+    return without(
+        f"± is the half-width of the {percent(options.ci)} t-interval over seeds.",
+        [one.note for one in shown],
+        mark="±",
+    )
+
+
+def without(sentence: str, notes: Sequence[str], *, mark: str) -> str:
+    """Says what an interval is where there is one, and why there is none elsewhere."""
+    reasons = sorted({note for note in notes if note})
+    if len(reasons) == 1 and all(notes):
+        return f"{reasons[0].capitalize()}."
+    return " ".join(
+        [sentence, *(f"Without {mark}: {r.removesuffix(': no interval')}." for r in reasons)]
+    )
+
+
+def percent(level: float) -> str:
+    """A level as people say it: 95%."""
+    return f"{100 * level:.4g}%"
+
+
+def bootstrap(aggregates: Aggregates) -> str:
+    """Where the intervals of aggregates come from, and how far to trust them."""
+    runs = [one.runs for one in aggregates.values if one.runs]
+    if not runs:
+        return "No seed has every game yet, so nothing can be averaged over games."
+    sentence = (
+        f"Brackets are {percent(aggregates.ci)} percentile intervals of a stratified bootstrap "
+        f"over runs (rliable, {aggregates.resamples:,} resamples, seed {aggregates.seed})."
+    )
+    if min(runs) < 10:
+        sentence += (
+            " With few runs they are too narrow (simulated contrasts are covered by 83% of 95% "
+            "intervals at 3 runs, by 91% at 5)."
+        )
+    notes = [one.note for one in aggregates.values if one.runs]
+    return without(sentence, notes, mark="brackets")
+
+
+def restricted(matrices: Matrices) -> str:
+    """What had to be left out of means over games; empty where nothing was."""
+    sentences = []
+    if matrices.dropped_games:
+        sentences.append(
+            f"Left out of the mean over games, because an arm has no run of it: "
+            f"{listed(matrices.dropped_games)}."
+        )
+    seeds = [
+        f"{arm} seed {seed}" for arm, dropped in matrices.dropped_seeds.items() for seed in dropped
+    ]
+    if seeds:
+        sentences.append(
+            f"Left out of the mean over games, because a game is missing: {listed(seeds)}."
+        )
+    return " ".join(sentences)
+
+
+def few_games(aggregates: Aggregates) -> str:
+    """When the IQM is not the number to quote."""
+    games = len(aggregates.matrices.games)
+    return f"Over {games} games the IQM is unstable; quote the mean." if 1 < games < 10 else ""
+
+
+def paragraph(*sentences: str) -> str:
+    """Joins what there is to say, saying nothing twice."""
+    return " ".join(dict.fromkeys(sentence for sentence in sentences if sentence))

@@ -1,0 +1,207 @@
+"""Tables as text: for terminals, papers, pages, spreadsheets and programs."""
+
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from results.statistics.errors import UnknownName, nearest
+from results.tables.table import Entry, Table
+
+BEST_MARK = " *"
+
+
+def render(table: Table, format: str, *, width: int | None = None) -> str:
+    """Writes a table in one of FORMATS.
+
+    csv and json hold the plain numbers in full precision, one row per cell; the others the
+    layout for readers, caption included.
+
+    Args:
+        table: The table.
+        format: One of FORMATS.
+        width: Columns of the terminal, for `rich`; None takes what the table needs.
+
+    Raises:
+        UnknownName: if there is no such format.
+    """
+    if format == "rich":
+        return _rich(table, width)
+    if format not in _WRITERS:
+        raise UnknownName(f"There is no table format {format!r}: {nearest(format, FORMATS)}")
+    return _WRITERS[format](table)
+
+
+def rich_table(table: Table) -> RichTable:
+    """The table for a rich console; the best of a row also carries a star."""
+    drawn = RichTable(
+        title=Text(table.title),
+        caption=Text(_caption(table, "The star marks"), justify="left"),
+        box=box.SIMPLE_HEAD,
+    )
+    for column, name in enumerate(table.layout.header):
+        right = column >= table.layout.labels and name != "notes"
+        drawn.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    ends = {block - 1 for block in table.layout.blocks}
+    for index, row in enumerate(table.layout.rows):
+        fields = [
+            Text(entry.text + BEST_MARK, style="bold") if entry.best else Text(entry.text)
+            for entry in row
+        ]
+        drawn.add_row(*fields, end_section=index in ends)
+    return drawn
+
+
+def _rich(table: Table, width: int | None) -> str:
+    drawn = rich_table(table)
+    if width is None:
+        width = Console(width=10_000).measure(drawn).maximum
+    text = io.StringIO()
+    Console(width=width, file=text, color_system=None).print(drawn)
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def _markdown(table: Table) -> str:
+    def escape(text: str) -> str:
+        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+    def field(entry: Entry) -> str:
+        return f"**{escape(entry.text)}**" if entry.best else escape(entry.text)
+
+    layout = table.layout
+    rules = [
+        ":--" if column < layout.labels or name == "notes" else "--:"
+        for column, name in enumerate(layout.header)
+    ]
+    lines = [
+        f"**{escape(table.title)}**",
+        "",
+        f"| {' | '.join(escape(name) for name in layout.header)} |",
+        f"| {' | '.join(rules)} |",
+        *(f"| {' | '.join(field(entry) for entry in row)} |" for row in layout.rows),
+        "",
+        escape(_caption(table)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+}
+
+
+def _latex(table: Table) -> str:
+    def escape(text: str) -> str:
+        escaped = "".join(_LATEX.get(character, character) for character in text)
+        return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escaped)
+
+    def field(entry: Entry) -> str:
+        return rf"\textbf{{{escape(entry.text)}}}" if entry.best else escape(entry.text)
+
+    layout = table.layout
+    columns = "".join(
+        "l" if column < layout.labels or name == "notes" else "r"
+        for column, name in enumerate(layout.header)
+    )
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(f'{table.title}. {_caption(table)}')}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(escape(name) for name in layout.header) + r" \\",
+        r"\midrule",
+    ]
+    for index, row in enumerate(layout.rows):
+        if index in layout.blocks:
+            lines.append(r"\midrule")
+        lines.append(" & ".join(field(entry) for entry in row) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _html(table: Table) -> str:
+    def field(column: int, name: str, entry: Entry) -> str:
+        text = html.escape(entry.text)
+        if entry.best:
+            text = f"<strong>{text}</strong>"
+        if column < table.layout.labels:
+            return f'<th scope="row">{text}</th>'
+        return f'<td class="note">{text}</td>' if name == "notes" else f"<td>{text}</td>"
+
+    layout = table.layout
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in layout.header)
+    lines = [
+        f'<table class="{html.escape(table.kind)}">',
+        f"<caption><b>{html.escape(table.title)}.</b> {html.escape(_caption(table))}</caption>",
+        f"<thead><tr>{head}</tr></thead>",
+        "<tbody>",
+    ]
+    for index, row in enumerate(layout.rows):
+        if index in layout.blocks:
+            lines += ["</tbody>", "<tbody>"]
+        fields = "".join(
+            field(column, name, entry)
+            for column, (name, entry) in enumerate(zip(layout.header, row, strict=True))
+        )
+        lines.append(f"<tr>{fields}</tr>")
+    lines += ["</tbody>", "</table>"]
+    return "\n".join(lines) + "\n"
+
+
+def _csv(table: Table) -> str:
+    return str(table.frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _json(table: Table) -> str:
+    rows = [
+        {
+            str(column): None if isinstance(value, float) and math.isnan(value) else value
+            for column, value in row.items()
+        }
+        for row in table.frame.to_dict(orient="records")
+    ]
+    contents = {
+        "kind": table.kind,
+        "title": table.title,
+        "caption": table.caption,
+        "rows": rows,
+    }
+    return json.dumps(contents, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _caption(table: Table, marks: str = "Bold marks") -> str:
+    legend = table.layout.legend
+    return f"{table.caption} {marks} {legend}" if legend else table.caption
+
+
+_WRITERS: dict[str, Callable[[Table], str]] = {
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "json": _json,
+    "html": _html,
+}
+FORMATS = ("rich", *_WRITERS)

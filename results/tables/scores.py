@@ -1,0 +1,222 @@
+"""Tables of scores: games down, arms across; raw returns, or human-normalised."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from results.statistics.aggregates import (
+    LOWER_IS_BETTER,
+    Aggregate,
+    Aggregates,
+    study_aggregates,
+)
+from results.statistics.intervals import Estimate, contrast, missing_estimate
+from results.statistics.options import Options
+from results.statistics.scores import Scores, collect
+from results.statistics.study_data import StudyData
+from results.tables import captions
+from results.tables.table import (
+    NOTHING,
+    Entry,
+    Layout,
+    Table,
+    number,
+    plus_minus,
+    with_ends,
+)
+
+NAMES = {
+    "mean": "mean",
+    "median": "median",
+    "iqm": "IQM",
+    "optimality_gap": "optimality gap",
+}
+ALL_GAMES = "all games"
+BEST = "the best of the {line}; no test is implied."
+
+Cell = tuple[str, str]  # arm, game
+
+
+def scores_table(data: StudyData, options: Options) -> Table:
+    """Raw returns of every arm on every game, beside the random player's and the human's."""
+    scores = collect(data, options)
+    cells = _cells(scores, scores.returns, options.ci)
+    table = scores.normalization
+    rows = []
+    for game in scores.games:
+        known = table.reference(game) if game in table else None
+        references = (known.random, known.human) if known else (np.nan, np.nan)
+        rows.append(
+            (
+                Entry(game),
+                *_game_row(scores, cells, game, digits=1),
+                *(Entry(number(value, 1)) for value in references),
+            )
+        )
+    return Table(
+        kind="scores",
+        title=f"Returns: {data.study.name}",
+        caption=captions.paragraph(
+            captions.compared(data, scores, options),
+            captions.t_interval(cells.values(), options),
+            f"Random and human returns: table {table.id}.",
+        ),
+        frame=_frame(cells),
+        layout=Layout(
+            ("game", *scores.arms, "random", "human"), tuple(rows), legend=_legend(scores, "row")
+        ),
+    )
+
+
+def hns_table(data: StudyData, options: Options) -> Table:
+    """Human-normalised scores of every arm on every game, aggregates below."""
+    scores = collect(data, options)
+    cells = _cells(scores, scores.hns, options.ci)
+    aggregates = study_aggregates(scores, options)
+    rows = [(Entry(game), *_game_row(scores, cells, game, digits=3)) for game in scores.games]
+    by_metric = {
+        metric: [one for one in aggregates.values if one.metric == metric] for metric in NAMES
+    }
+    below = [
+        (Entry(NAMES[metric]), *_aggregate_entries(values)) for metric, values in by_metric.items()
+    ]
+    return Table(
+        kind="hns",
+        title=f"Human-normalised scores: {data.study.name}",
+        caption=captions.paragraph(
+            captions.compared(data, scores, options),
+            captions.normalised(scores),
+            captions.t_interval(cells.values(), options),
+            captions.bootstrap(aggregates),
+            captions.restricted(aggregates.matrices),
+            captions.few_games(aggregates),
+        ),
+        frame=pd.concat([_frame(cells), _aggregate_frame(aggregates)], ignore_index=True),
+        layout=Layout(
+            ("game", *scores.arms),
+            tuple(rows + below),
+            blocks=(len(rows),),
+            legend=_legend(scores, "row"),
+        ),
+    )
+
+
+def aggregates_table(data: StudyData, options: Options) -> Table:
+    """The aggregates over games of every arm: arms down, metrics across."""
+    scores = collect(data, options)
+    aggregates = study_aggregates(scores, options)
+    columns = {
+        metric: _aggregate_entries([one for one in aggregates.values if one.metric == metric])
+        for metric in NAMES
+    }
+    rows = tuple(
+        (
+            Entry(arm),
+            Entry(str(len(aggregates.matrices.values[arm]))),
+            *(entries[index] for entries in columns.values()),
+        )
+        for index, arm in enumerate(scores.arms)
+    )
+    return Table(
+        kind="aggregates",
+        title=f"Aggregates over {len(aggregates.matrices.games)} games: {data.study.name}",
+        caption=captions.paragraph(
+            captions.compared(data, scores, options),
+            captions.normalised(scores),
+            f"Games: {', '.join(aggregates.matrices.games)}.",
+            captions.bootstrap(aggregates),
+            captions.restricted(aggregates.matrices),
+            captions.few_games(aggregates),
+        ),
+        frame=_aggregate_frame(aggregates),
+        layout=Layout(
+            ("arm", "runs per game", *NAMES.values()), rows, legend=_legend(scores, "column")
+        ),
+    )
+
+
+def _cells(
+    scores: Scores, values: Callable[[str, str], np.ndarray], ci: float
+) -> dict[Cell, Estimate]:
+    """The mean of every cell with its t-interval over seeds."""
+    return {
+        (arm, game): contrast([runs], [1], ci=ci) if len(runs) else missing_estimate("no run yet")
+        for game in scores.games
+        for arm in scores.arms
+        for runs in [values(arm, game)]
+    }
+
+
+def _frame(cells: Mapping[Cell, Estimate]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm,
+                "game": game,
+                "statistic": "mean",
+                "runs": one.most,
+                "value": one.value,
+                "low": one.low,
+                "high": one.high,
+                "sd": one.sd,
+                "note": one.note,
+            }
+            for (arm, game), one in cells.items()
+        ]
+    )
+
+
+def _aggregate_frame(aggregates: Aggregates) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "arm": one.arm,
+                "game": ALL_GAMES,
+                "statistic": one.metric,
+                "runs": one.runs,
+                "value": one.value,
+                "low": one.low,
+                "high": one.high,
+                "sd": np.nan,
+                "note": one.note,
+            }
+            for one in aggregates.values
+        ]
+    )
+
+
+def _game_row(
+    scores: Scores, cells: Mapping[Cell, Estimate], game: str, *, digits: int
+) -> list[Entry]:
+    fewest, most = scores.runs_per_cell()
+    row = [cells[arm, game] for arm in scores.arms]
+    texts = [
+        f"{plus_minus(one, digits)} (n={one.most})"
+        if fewest != most and one.most
+        else plus_minus(one, digits)
+        for one in row
+    ]
+    return _best(texts, [one.value for one in row])
+
+
+def _aggregate_entries(values: list[Aggregate]) -> list[Entry]:
+    sign = -1 if values[0].metric in LOWER_IS_BETTER else 1
+    texts = [with_ends(one.value, one.low, one.high, 3) for one in values]
+    return _best(texts, [sign * one.value for one in values])
+
+
+def _legend(scores: Scores, line: str) -> str:
+    return BEST.format(line=line) if len(scores.arms) > 1 else ""
+
+
+def _best(texts: list[str], values: list[float]) -> list[Entry]:
+    """Marks the highest value, and every other that prints the same."""
+    present = [value for value in values if not np.isnan(value)]
+    if len(present) < 2:
+        return [Entry(text) for text in texts]
+    highest = max(present)
+    return [
+        Entry(text, best=value == highest and text != NOTHING)
+        for text, value in zip(texts, values, strict=True)
+    ]

@@ -1,0 +1,238 @@
+"""Synthetic studies whose numbers are known, for statistics, tables, figures and report."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results.database.records import ArmRecord, StudyRecord, ToggleRecord
+from results.statistics.study_data import StudyData
+
+On = Mapping[str, str]  # toggle -> level that is on
+REFERENCE = {  # random, human: Wang et al. 2016
+    "Assault": (222.4, 742.0),
+    "CrazyClimber": (10780.5, 35829.4),
+    "Pong": (-20.7, 14.6),
+    "MsPacman": (307.3, 6951.6),
+}
+DESIGNS = ("base", "full", "leave_one_out", "add_one_in")
+
+
+def arm_name(on: On, toggles: Sequence[ToggleRecord]) -> str:
+    """The name that the grid gives an arm."""
+    labels = {
+        toggle.name: toggle.name
+        if len(toggle.levels) == 1
+        else f"{toggle.name}:{on.get(toggle.name, toggle.in_full)}"
+        for toggle in toggles
+    }
+    full = {toggle.name: toggle.in_full for toggle in toggles}
+    if dict(on) == full:
+        return "full"
+    left_out = [name for name in full if name not in on]
+    if len(toggles) >= 3 and len(left_out) == 1 and all(full[t] == on[t] for t in on):
+        return f"full-{left_out[0]}"
+    return "+".join(["base", *(labels[t.name] for t in toggles if t.name in on)])
+
+
+def build_study(
+    toggles: Mapping[str, Sequence[str]] | None = None,
+    *,
+    games: Sequence[str] = ("Pong", "CrazyClimber", "Assault"),
+    seeds: Sequence[int] = (0, 1, 2),
+    designs: Sequence[str] = DESIGNS,
+    env_frames: int = 400_000,
+    name: str = "synthetic",
+) -> StudyRecord:
+    """A study over toggles (name -> levels, the last level in full), as the grid would make it.
+
+    Designs: base, full, leave_one_out, add_one_in, pairs_in, pairs_out, factorial.
+    """
+    toggles = toggles if toggles is not None else {"augmentation": ("on",), "ratio": ("on",)}
+    records = tuple(ToggleRecord(n, tuple(levels), levels[-1]) for n, levels in toggles.items())
+    arms = {
+        arm_name(on, records): ArmRecord(arm_name(on, records), _identity(on), "{}", on)
+        for design in designs
+        for on in _cells(design, records)
+    }
+    return StudyRecord(
+        name=name,
+        question="Do two known effects add up?",
+        source="",
+        contents_sha256="0" * 64,
+        protocol="atari100k",
+        env_frames=env_frames,
+        prefill_frames=20_000,
+        designs=tuple(designs),
+        games=tuple(games),
+        seeds=tuple(seeds),
+        toggles=records,
+        arms=tuple(arms.values()),
+        evaluation="32 episodes, argmax",
+    )
+
+
+def _identity(on: On) -> str:
+    return hashlib.sha256(repr(sorted(on.items())).encode()).hexdigest()
+
+
+def _cells(design: str, toggles: Sequence[ToggleRecord]) -> list[dict[str, str]]:
+    full = {toggle.name: toggle.in_full for toggle in toggles}
+    pairs = list(itertools.combinations(full, 2))
+    match design:
+        case "base":
+            return [{}]
+        case "full":
+            return [full]
+        case "add_one_in":
+            return [{t.name: level} for t in toggles for level in t.levels]
+        case "leave_one_out":
+            return [_without(full, name) for name in full]
+        case "pairs_in":
+            return [{a: full[a], b: full[b]} for a, b in pairs]
+        case "pairs_out":
+            return [_without(full, *pair) for pair in pairs]
+        case "factorial":
+            options = [[None, *toggle.levels] for toggle in toggles]
+            return [
+                {t.name: level for t, level in zip(toggles, levels, strict=True) if level}
+                for levels in itertools.product(*options)
+            ]
+    raise ValueError(design)
+
+
+def _without(full: On, *names: str) -> dict[str, str]:
+    return {name: level for name, level in full.items() if name not in names}
+
+
+def build_data(
+    study: StudyRecord,
+    score: Callable[[On, str, int], float],
+    *,
+    missing: Iterable[tuple[str, str, int]] = (),
+    episodes: int = 2,
+    points: int = 4,
+    truncated: bool = False,
+) -> StudyData:
+    """A recorded study in which score(toggles on, game, seed) is each run's exact final HNS.
+
+    A run has `points` evaluations, evenly spaced; its HNS grows linearly from random to the
+    final one. `missing` holds (arm, game, seed) still queued. Episodes differ by +-1 around
+    the mean.
+    """
+    runs: list[dict[str, Any]] = []
+    evaluations: list[dict[str, Any]] = []
+    curve: list[dict[str, Any]] = []
+    gone = set(missing)
+    for run_id, (seed, arm, game) in enumerate(
+        itertools.product(study.seeds, study.arms, study.games), start=1
+    ):
+        key = {"run_id": run_id, "arm": arm.name, "game": game, "seed": seed}
+        finished = (arm.name, game, seed) not in gone
+        runs.append(
+            key
+            | {
+                "state": "finished" if finished else "queued",
+                "attempts": int(finished),
+                "env_frames": study.env_frames if finished else 0,
+                "updates": 100 if finished else 0,
+                "seconds": 60.0 if finished else None,
+                "error": None,
+                "host": "host" if finished else None,
+                "pid": 1 if finished else None,
+                "started_at": None,
+                "heartbeat_at": None,
+            }
+        )
+        if not finished:
+            continue
+        random, human = REFERENCE[game]
+        for point in range(1, points + 1):
+            env_frames = study.env_frames * point // points
+            hns = score(arm.toggles, game, seed) * point / points
+            mean = random + hns * (human - random)
+            curve.append(key | {"env_frames": env_frames, "value": mean})
+            offsets = np.linspace(-1, 1, episodes) if episodes > 1 else [0.0]
+            for episode, offset in enumerate(offsets):
+                evaluations.append(
+                    key
+                    | {
+                        "env_frames": env_frames,
+                        "final": point == points,
+                        "episode": episode,
+                        "episode_return": mean + float(offset),
+                        "length": 1000,
+                        "policy": "argmax",
+                        "truncated": truncated,
+                    }
+                )
+    return StudyData(
+        study=study,
+        runs=pd.DataFrame(runs),
+        evaluations=pd.DataFrame(evaluations, columns=EVALUATION_COLUMNS),
+        curves={"episode_return": pd.DataFrame(curve, columns=CURVE_COLUMNS)},
+    )
+
+
+KEY_COLUMNS = ["run_id", "arm", "game", "seed", "env_frames"]
+CURVE_COLUMNS = [*KEY_COLUMNS, "value"]
+EVALUATION_COLUMNS = [
+    *KEY_COLUMNS,
+    "final",
+    "episode",
+    "episode_return",
+    "length",
+    "policy",
+    "truncated",
+]
+
+
+def additive(
+    effects: Mapping[str, float], *, base: float = 0.5, noise: float = 0.0, seed: int = 0
+) -> Callable[[On, str, int], float]:
+    """Scores to which every toggle adds its own effect and nothing more; noise is per run."""
+
+    def score(on: On, game: str, run_seed: int) -> float:
+        value = base + sum(effects[toggle] for toggle in on)
+        key = [seed, run_seed, *"".join([game, *on, *on.values()]).encode()]
+        return value + noise * float(np.random.default_rng(key).standard_normal())
+
+    return score
+
+
+@pytest.fixture
+def make_study() -> Callable[..., StudyRecord]:
+    """Builds a StudyRecord: make_study(toggles, games=..., seeds=..., designs=...)."""
+    return build_study
+
+
+@pytest.fixture
+def make_data() -> Callable[..., StudyData]:
+    """Builds a StudyData: make_data(study, score, missing=..., episodes=..., points=...)."""
+    return build_data
+
+
+@pytest.fixture
+def additive_score() -> Callable[..., Callable[[On, str, int], float]]:
+    """Builds a score without interactions: additive_score({"augmentation": .2}, noise=.1)."""
+    return additive
+
+
+@pytest.fixture
+def noisy_data() -> StudyData:
+    """Two toggles, three games, three seeds, noise: what a small real study looks like."""
+    return build_data(
+        build_study(), additive({"augmentation": 0.2, "ratio": 0.5}, base=0.4, noise=0.2)
+    )
+
+
+@pytest.fixture
+def one_seed_data() -> StudyData:
+    """The same with one seed: no interval anywhere."""
+    return build_data(
+        build_study(seeds=(0,)), additive({"augmentation": 0.2, "ratio": 0.5}, noise=0.2)
+    )

@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from rliable import metrics
+
+from results.statistics.aggregates import (
+    METRICS,
+    aggregate,
+    aggregates_frame,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    study_aggregates,
+)
+from results.statistics.errors import StatisticsError
+from results.statistics.options import Options
+from results.statistics.scores import collect
+
+HAND = np.array([[0.0, 1.0, 2.0, 9.0], [2.0, 3.0, 4.0, 11.0]])  # 2 runs x 4 games
+matrices = arrays(
+    np.float64,
+    array_shapes(min_dims=2, max_dims=2, max_side=6),
+    elements=st.floats(-100, 100),
+)
+
+
+def of(scores, seed=0, resamples=200):
+    return aggregate("base", np.asarray(scores), ci=0.95, resamples=resamples, seed=seed)
+
+
+def test_aggregates_are_those_worked_out_by_hand():
+    assert mean(HAND) == 4.0  # per-game means 1, 2, 3, 10
+    assert median(HAND) == 2.5
+    assert iqm(HAND) == pytest.approx((2 + 2 + 3 + 4) / 4)  # 0 1 | 2 2 3 4 | 9 11
+    assert optimality_gap(HAND) == pytest.approx(1 / 8)  # only the 0 falls short of 1
+
+
+@settings(deadline=None)
+@given(matrices)
+def test_the_aggregates_are_those_of_rliable(scores):
+    assert mean(scores) == pytest.approx(metrics.aggregate_mean(scores), abs=1e-9)
+    assert median(scores) == pytest.approx(metrics.aggregate_median(scores), abs=1e-9)
+    assert iqm(scores) == pytest.approx(metrics.aggregate_iqm(scores), abs=1e-9)
+    assert optimality_gap(scores) == pytest.approx(
+        metrics.aggregate_optimality_gap(scores), abs=1e-9
+    )
+
+
+@settings(deadline=None)
+@given(matrices)
+def test_the_iqm_lies_between_the_least_and_the_greatest_score(scores):
+    assert scores.min() - 1e-9 <= iqm(scores) <= scores.max() + 1e-9
+
+
+@settings(deadline=None)
+@given(matrices, st.randoms())
+def test_the_order_of_the_runs_changes_nothing(scores, random):
+    order = list(range(len(scores)))
+    random.shuffle(order)
+    for metric in METRICS.values():
+        assert metric(scores[order]) == pytest.approx(metric(scores), abs=1e-9)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    scores = np.random.default_rng(0).normal(size=(5, 3))
+    assert of(scores, seed=1) == of(scores, seed=1)
+    assert of(scores, seed=1) != of(scores, seed=2)
+
+
+def test_the_interval_of_an_arm_does_not_depend_on_what_was_computed_before():
+    scores = np.random.default_rng(0).normal(size=(5, 3))
+    alone = of(scores)
+    of(scores + 1)
+    assert of(scores) == alone
+
+
+def test_the_global_generator_is_left_as_it_was():
+    np.random.seed(123)  # noqa: NPY002  what a user may have done
+    expected = np.random.random(3)  # noqa: NPY002
+    np.random.seed(123)  # noqa: NPY002
+    of(HAND)
+    assert np.random.random(3).tolist() == expected.tolist()  # noqa: NPY002
+
+
+def test_the_global_generator_is_left_as_it_was_even_after_a_failure(monkeypatch):
+    def fail(*_, **__):
+        np.random.random()  # noqa: NPY002
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr("rliable.library.get_interval_estimates", fail)
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    with pytest.raises(RuntimeError, match="inside"):
+        of(HAND)
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+def test_the_interval_holds_the_estimate_and_grows_with_its_level():
+    scores = np.random.default_rng(3).normal(size=(6, 4))
+    for narrow, wide in zip(
+        aggregate("a", scores, ci=0.5, resamples=500, seed=0),
+        aggregate("a", scores, ci=0.99, resamples=500, seed=0),
+        strict=True,
+    ):
+        assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+
+
+def test_one_run_has_values_but_no_interval_and_says_why():
+    for one in of(HAND[:1]):
+        assert np.isfinite(one.value)
+        assert np.isnan([one.low, one.high]).all()
+        assert one.note == "one seed: no interval"
+        assert one.runs == 1
+
+
+def test_runs_that_are_all_equal_have_no_interval_rather_than_a_certain_one():
+    for one in of([[0.3, 1.0], [0.3, 1.0]]):
+        assert np.isnan([one.low, one.high]).all()
+        assert one.note == "all seeds equal: no interval"
+
+
+def test_no_run_gives_no_value():
+    for one in of(np.empty((0, 3))):
+        assert np.isnan(one.value)
+        assert (one.runs, one.note) == (0, "no seed has every game yet")
+
+
+@pytest.mark.parametrize("wrong", [[[0.1, np.nan]], [[np.inf, 0.2], [0.1, 0.2]]])
+def test_missing_and_infinite_scores_are_refused(wrong):
+    with pytest.raises(StatisticsError, match="hold 1 values that are missing or infinite"):
+        of(wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros((2, 0))])
+def test_what_is_not_a_matrix_of_runs_and_games_is_refused(wrong):
+    with pytest.raises(StatisticsError, match="runs x games"):
+        of(wrong)
+
+
+def test_a_study_has_every_metric_of_every_arm(noisy_data):
+    options = Options(resamples=200, seed=7)
+    aggregates = study_aggregates(collect(noisy_data, options), options)
+    assert [(one.arm, one.metric) for one in aggregates.values] == [
+        (arm.name, metric) for arm in noisy_data.study.arms for metric in METRICS
+    ]
+    assert (aggregates.resamples, aggregates.seed, aggregates.normalization) == (
+        200,
+        7,
+        "wang2016",
+    )
+    frame = aggregates_frame(aggregates)
+    assert frame["runs"].tolist() == [3] * 16
+    assert frame[["value", "low", "high"]].notna().all(axis=None)
+
+
+def test_uneven_runs_are_restricted_to_the_full_matrix_and_counted(make_study, make_data):
+    data = make_data(
+        make_study(), lambda on, game, seed: float(seed), missing=[("base", "Pong", 2)]
+    )
+    options = Options(partial=True, resamples=50)
+    aggregates = study_aggregates(collect(data, options), options)
+    runs = {one.arm: one.runs for one in aggregates.values}
+    assert (runs["base"], runs["full"]) == (2, 3)
+    assert aggregates.matrices.dropped_seeds["base"] == (2,)
+    first = aggregates.values[0]
+    assert (first.arm, first.metric) == ("base", "mean")
+    assert first.value == pytest.approx(0.5)
+
+
+def test_renaming_and_reordering_arms_moves_no_number(make_study, make_data, additive_score):
+    options = Options(resamples=100)
+    score = additive_score({"augmentation": 0.2, "ratio": 0.5}, noise=0.3)
+    data = make_data(make_study(), score)
+    here = study_aggregates(collect(data, options), options).values
+    turned = Options(resamples=100, arms=tuple(arm.name for arm in data.study.arms)[::-1])
+    there = study_aggregates(collect(data, turned), turned).values
+    assert sorted(here, key=repr) == sorted(there, key=repr)

@@ -1,0 +1,94 @@
+import pytest
+
+from results.statistics.errors import UnknownGame, UnknownName
+from results.statistics.normalize import game_key, normalization
+
+ATARI_100K = (
+    *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
+    *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero"),
+    *("Jamesbond", "Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye"),
+    *("Qbert", "RoadRunner", "Seaquest", "UpNDown"),
+)
+
+
+def test_the_table_holds_57_games_and_every_human_is_better_than_random():
+    rows = normalization("wang2016").references.values()
+    assert len(rows) == 57
+    assert all(row.human > row.random for row in rows)
+    assert all("1511.06581" in row.source for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("game", "random", "human"),
+    [
+        ("Assault", 222.4, 742.0),
+        ("CrazyClimber", 10780.5, 35829.4),
+        ("Pong", -20.7, 14.6),
+        ("MsPacman", 307.3, 6951.6),
+        ("Jamesbond", 29.0, 302.8),  # (7, 29) in one widely used file
+        ("Alien", 227.8, 7127.7),
+        ("VideoPinball", 16256.9, 17667.9),  # random 0 in some files; the paper has this
+        ("Skiing", -17098.1, -4336.9),
+    ],
+)
+def test_references_are_those_of_the_paper(game, random, human):
+    row = normalization("wang2016").reference(game)
+    assert (row.random, row.human) == (random, human)
+
+
+def test_the_table_is_as_it_was_when_it_was_compared_with_its_sources():
+    rows = normalization("wang2016").references.values()
+    assert sum(row.random for row in rows) == pytest.approx(50_864.9)
+    assert sum(row.human for row in rows) == pytest.approx(606_494.2)
+
+
+def test_every_game_of_atari_100k_is_in_the_table():
+    assert len(ATARI_100K) == 26
+    assert all(game in normalization() for game in ATARI_100K)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "jamesbond",
+        "Jamesbond",
+        "james_bond",
+        "James Bond",
+        "ALE/Jamesbond-v5",
+        "JamesbondNoFrameskip-v4",
+        "atari_james_bond",
+        "atari-jamesbond",
+        " JAMESBOND ",
+    ],
+)
+def test_every_spelling_of_a_game_is_one_game(spelling):
+    assert game_key(spelling) == "jamesbond"
+    assert normalization().reference(spelling).game == "Jamesbond"
+
+
+def test_a_game_that_starts_like_a_prefix_keeps_its_name():
+    assert game_key("atlantis") == "atlantis"
+    assert game_key("Q*bert") == "qbert"
+
+
+def test_no_two_games_share_a_key():
+    table = normalization()
+    assert {game_key(row.game) for row in table.references.values()} == set(table.references)
+
+
+def test_the_random_player_scores_0_the_human_1_and_nothing_is_clipped():
+    table = normalization()
+    assert table.score("Pong", -20.7) == 0
+    assert table.score("Pong", 14.6) == 1
+    assert table.score("Assault", 742.0 + 519.6) == pytest.approx(2)
+    assert table.score("Assault", 0) == pytest.approx(-222.4 / 519.6)
+
+
+def test_an_unknown_game_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownGame, match=r"'Pongg' .*'wang2016'.* did you mean 'Pong'"):
+        normalization().reference("Pongg")
+
+
+def test_an_unknown_table_is_refused_with_the_nearest_name():
+    with pytest.raises(UnknownName, match="did you mean 'wang2016'"):
+        normalization("wang2015")
