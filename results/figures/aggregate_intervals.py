@@ -1,0 +1,107 @@
+"""Aggregate scores per arm with their bootstrap intervals, one panel per aggregate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from results.figures import style
+from results.statistics.aggregates import LOWER_IS_BETTER, METRICS, Aggregate, Aggregates
+
+ROW_INCHES: Final = 0.2
+LINE_LETTERS: Final = 40  # longer names of arms go on in another line
+TITLES: Final[Mapping[str, str]] = {
+    "mean": "Mean",
+    "median": "Median",
+    "iqm": "IQM",
+    "optimality_gap": "Optimality gap",
+}
+
+
+def draw(
+    aggregates: Aggregates, *, arms: Sequence[str], reference: str | None, note: str
+) -> Figure:
+    """Draws one panel per aggregate, one row per arm.
+
+    Args:
+        aggregates: Every aggregate of every arm.
+        arms: Rows, from the top.
+        reference: The arm whose estimate is drawn through all rows; None for none.
+        note: The line at the foot.
+    """
+    runs = {one.arm: one.runs for one in aggregates.values}
+    labels = [style.broken(f"{arm} (n = {runs.get(arm, 0)})", LINE_LETTERS) for arm in arms]
+    lines = [line for label in labels for line in label.splitlines()]
+    longest = max(map(len, lines))
+    points = 7.0 if longest <= 30 else 5.8
+    width, left = style.TWO_COLUMNS, 0.18 + 0.0083 * points * longest
+    head, foot = 0.45, 0.66
+    row = max(ROW_INCHES, 0.105 * max(label.count("\n") + 1 for label in labels))
+    height = head + foot + row * len(arms)
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=left / width, right=1 - 0.12 / width, top=1 - head / height, bottom=foot / height,
+        wspace=0.14,
+    )  # fmt: skip
+    for axes, metric in zip(grid, METRICS, strict=True):
+        mine = {one.arm: one for one in aggregates.values if one.metric == metric}
+        draw_panel(axes, mine, arms, reference=reference)
+        axes.set_title(TITLES[metric], pad=12)
+        hint = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
+        axes.text(
+            0.5, 1.0, hint, ha="center", va="bottom", fontsize=style.SMALL, color="#555555",
+            transform=axes.transAxes,
+        )  # fmt: skip
+    grid[0].set_yticks(range(len(arms)), labels, fontsize=points, linespacing=1.0)
+    style.foot_note(figure, note)
+    return figure
+
+
+def draw_panel(
+    axes: Axes, estimates: Mapping[str, Aggregate], arms: Sequence[str], *, reference: str | None
+) -> Axes:
+    """Draws one aggregate: a bar from low to high with a line at the estimate, or a point."""
+    for row, arm in enumerate(arms):
+        if row % 2 == 0:
+            axes.axhspan(row - 0.5, row + 0.5, color="#F6F6F6", zorder=0)
+        estimate = estimates.get(arm)
+        if estimate is None or not math.isfinite(estimate.value):
+            axes.text(
+                0.5, row, "no complete runs", ha="center", va="center", fontsize=style.SMALL,
+                color=style.GREY, transform=axes.get_yaxis_transform(), gid="missing",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+        else:
+            _draw_estimate(axes, row, estimate)
+    base = estimates.get(reference) if reference is not None else None
+    if base is not None and math.isfinite(base.value):
+        axes.axvline(
+            base.value, color=style.BLACK, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1,
+            gid="reference",
+        )  # fmt: skip
+    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_xlabel("HNS")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.use_sticky_edges = False  # bars would end at the frame
+    axes.margins(x=0.1)
+    return axes
+
+
+def _draw_estimate(axes: Axes, row: int, estimate: Aggregate) -> None:
+    if not math.isfinite(estimate.low):
+        axes.plot(estimate.value, row, "o", color=style.BLUE, markersize=4.5, gid="point")
+        return
+    axes.barh(
+        row, estimate.high - estimate.low, left=estimate.low, height=0.55, color=style.SKY_BLUE,
+        gid="interval", zorder=2,
+    )  # fmt: skip
+    axes.plot(
+        [estimate.value] * 2, [row - 0.36, row + 0.36], color=style.BLACK, linewidth=1.6,
+        gid="point", zorder=3, solid_capstyle="butt",
+    )  # fmt: skip

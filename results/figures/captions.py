@@ -1,0 +1,93 @@
+"""The words under a figure: what is shown, on what it rests, and what it cannot show."""
+
+import math
+from collections.abc import Sequence
+
+from results.statistics.intervals import Estimate
+from results.statistics.options import Options
+from results.statistics.scores import Scores
+from results.statistics.study_data import StudyData
+
+TO_DETECT = "80% power"
+
+
+def percent(ci: float) -> str:
+    """Writes the level of an interval: 95%, 99.5%."""
+    return f"{100 * ci:g}%"
+
+
+def seeds(fewest: int, most: int) -> str:
+    """Writes how many seeds there are: `1 seed`, `2 seeds`, `1 to 3 seeds`."""
+    if fewest == most:
+        return f"{most} seed" if most == 1 else f"{most} seeds"
+    return f"{fewest} to {most} seeds"
+
+
+def basis(data: StudyData, scores: Scores) -> str:
+    """States normalisation, seeds, protocol, evaluation and env frames, and what is missing."""
+    study = data.study
+    words = (
+        f"Human-normalised scores (HNS; table {scores.normalization.id}: 0 is random play, 1 a "
+        f"human) at {scores.env_frames:,} env frames, {seeds(*scores.runs_per_cell())} per arm "
+        f"and game; protocol {study.protocol}; evaluation: {study.evaluation}."
+    )
+    return f"{words} {partial(scores)}".strip()
+
+
+def partial(scores: Scores) -> str:
+    """States how many runs have a score where some have none; else empty."""
+    if not scores.missing:
+        return ""
+    total = len(scores.frame)
+    return (
+        f"Partial: {total - len(scores.missing)} of {total} runs have a score; what is missing is "
+        "left out, never counted as 0."
+    )
+
+
+def left_out(scores: Scores) -> str:
+    """States what the mean over games had to leave out so that all arms compare; else empty."""
+    matrices = scores.matrices()
+    words = []
+    if matrices.dropped_games:
+        words.append(f"the games {', '.join(matrices.dropped_games)}")
+    dropped = sum(len(some) for some in matrices.dropped_seeds.values())
+    if dropped:
+        words.append(f"{dropped} seeds of arms that lack one of the games")
+    return f"The mean over games leaves out {' and '.join(words)}." if words else ""
+
+
+def foot(scores: Scores, interval: str) -> str:
+    """Writes the line in the figure itself: seeds, interval, normalisation, env frames."""
+    words = [
+        f"n = {seeds(*scores.runs_per_cell())} per arm and game",
+        interval,
+        f"HNS ({scores.normalization.id})",
+        f"{scores.env_frames:,} env frames",
+    ]
+    if scores.missing:
+        total = len(scores.frame)
+        words.append(f"partial: {total - len(scores.missing)} of {total} runs")
+    return " · ".join(words)
+
+
+def detectable(effects: Sequence[Estimate], interactions: Sequence[Estimate]) -> str:
+    """States the smallest effect and interaction that the seeds can show; else empty.
+
+    Of several the largest is named: what is safely visible.
+    """
+    words = []
+    for name, estimates in (("effects", effects), ("interactions", interactions)):
+        limits = [one.mde for one in estimates if math.isfinite(one.mde)]
+        if limits:
+            words.append(f"{name} below {max(limits):.2f} HNS")
+    if not words:
+        return ""
+    return f"With so few runs {' and '.join(words)} would be missed more often than 1 time in 5."
+
+
+def interval_words(estimates: Sequence[Estimate], options: Options) -> str:
+    """Names the interval that the estimates have, or why they have none."""
+    if any(math.isfinite(one.low) for one in estimates):
+        return f"{percent(options.ci)} pooled t-interval"
+    return next((one.note for one in estimates if math.isfinite(one.value)), "no runs yet")

@@ -1,0 +1,217 @@
+"""The forest plot: every effect and interaction, sorted, with its intervals and its games."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from results.figures import style
+
+ROW_INCHES: Final = 0.235
+BAND: Final = "#E9E9E9"
+TEXT_INCHES: Final = 1.75  # right of the axes: the numbers in words
+
+
+@dataclass(frozen=True)
+class Row:
+    """One effect or interaction.
+
+    Attributes:
+        name: What stands at the left.
+        estimate: The number; None where runs are missing.
+        interval: Ends of its own interval; None with one seed.
+        simultaneous: Ends of the interval that holds for the whole family at once.
+        games: The same number per game.
+        mde: The minimal detectable effect.
+        words: What may be said about it, or why there is no number, in a word or two.
+    """
+
+    name: str
+    estimate: float | None
+    interval: tuple[float, float] | None = None
+    simultaneous: tuple[float, float] | None = None
+    games: Mapping[str, float] = field(default_factory=dict)
+    mde: float | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A family of numbers under one heading."""
+
+    title: str
+    rows: Sequence[Row]
+
+    def sorted(self) -> list[Row]:
+        """Returns the rows, the largest estimate first, those without one last."""
+        return sorted(
+            self.rows,
+            key=lambda row: (row.estimate is None, -(row.estimate or 0.0)),
+        )
+
+
+def draw(
+    sections: Sequence[Section], *, games: Sequence[str], unit: str, interval: str, note: str
+) -> Figure:
+    """Draws the sections under each other on one scale.
+
+    Args:
+        sections: From the top; empty ones are left out.
+        games: All games, in the order of their colours.
+        unit: Of the scale, in words.
+        interval: What the thick lines are; "" where there are none.
+        note: The line at the foot.
+    """
+    shown = [section for section in sections if section.rows]
+    longest = max(len(row.name) for section in shown for row in section.rows)
+    width, left = style.TWO_COLUMNS, 0.15 + 0.056 * longest
+    gap, head, foot = 0.34, 0.34, 1.0
+    bodies = [ROW_INCHES * len(section.rows) + 0.06 for section in shown]
+    height = head + sum(bodies) + gap * (len(shown) - 1) + foot
+    figure = Figure(figsize=(width, height))
+    top = height - head
+    places = style.decimals(max(map(abs, _ends(shown))))
+    panels: list[Axes] = []
+    for section, body in zip(shown, bodies, strict=True):
+        place = (
+            left / width,
+            (top - body) / height,
+            (width - left - TEXT_INCHES) / width,
+            body / height,
+        )
+        axes = figure.add_axes(place, sharex=panels[0] if panels else None)
+        draw_section(axes, section, games, places)
+        panels.append(axes)
+        top -= body + gap
+    for axes in panels[:-1]:
+        axes.tick_params(axis="x", labelbottom=False)
+    panels[-1].set_xlabel(unit)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(7))
+    _keep_zero_inside(panels[0], shown)
+    figure.legend(
+        handles=_handles(shown, games, interval),
+        loc="lower left",
+        ncols=4,
+        bbox_to_anchor=(0.0, 0.2 / height),
+        columnspacing=1.2,
+        handletextpad=0.5,
+        fontsize=style.SMALL,
+    )
+    style.foot_note(figure, note)
+    return figure
+
+
+def draw_section(axes: Axes, section: Section, games: Sequence[str], places: int) -> Axes:
+    """Draws one family: a row per number, sorted, the largest on top."""
+    rows = section.sorted()
+    for place, row in enumerate(rows):
+        _draw_row(axes, place, row, games, places)
+    style.zero_line(axes)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_title(section.title, loc="left", pad=4, fontsize=7.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
+def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: int) -> None:
+    if row.mde is not None and math.isfinite(row.mde):
+        axes.barh(place, 2 * row.mde, left=-row.mde, height=1.0, color=BAND, zorder=0, gid="mde")
+    for index, game in enumerate(games):
+        if game in row.games and math.isfinite(row.games[game]):
+            axes.plot(
+                row.games[game], place + 0.3, style.series_marker(index),
+                color=style.series_color(index), markersize=3.2, markeredgewidth=0, zorder=3,
+                gid=f"game {game}",
+            )  # fmt: skip
+    if row.estimate is None:
+        _say(axes, place, in_words(row, places))
+        return
+    height = place - 0.08
+    if row.simultaneous is not None:
+        axes.plot(
+            row.simultaneous, [height] * 2, color=style.BLACK, linewidth=0.8, zorder=4,
+            gid="simultaneous",
+        )  # fmt: skip
+    if row.interval is not None:
+        axes.plot(
+            row.interval, [height] * 2, color=style.BLACK, linewidth=2.6, zorder=5,
+            solid_capstyle="butt", gid="interval",
+        )  # fmt: skip
+    axes.plot(
+        row.estimate, height, "o", color="white", markeredgecolor=style.BLACK,
+        markeredgewidth=1.1, markersize=4.6, zorder=6, gid="estimate",
+    )  # fmt: skip
+    _say(axes, place, in_words(row, places))
+
+
+def in_words(row: Row, places: int) -> str:
+    """Writes a row's number, its interval and what may be said about it."""
+    if row.estimate is None:
+        return row.words
+    words = style.signed(row.estimate, places)
+    if row.interval is not None:
+        low, high = (style.signed(end, places) for end in row.interval)
+        words += f" [{low}, {high}]"
+    return f"{words}  {row.words}" if row.words else words
+
+
+def _say(axes: Axes, place: int, words: str) -> None:
+    axes.annotate(
+        words, (1.0, place), xycoords=axes.get_yaxis_transform(), xytext=(6, 0),
+        textcoords="offset points", va="center", fontsize=6.2, annotation_clip=False,
+        gid="words",
+    )  # fmt: skip
+
+
+def _keep_zero_inside(axes: Axes, sections: Sequence[Section]) -> None:
+    """Sets the scale to hold every number and zero, so that no band hides where zero is."""
+    ends = _ends(sections)
+    room = 0.06 * (max(ends) - min(ends)) or 0.1
+    axes.set_xlim(min(ends) - room, max(ends) + room)
+
+
+def _ends(sections: Sequence[Section]) -> list[float]:
+    """Lists every number that the scale has to hold, and zero."""
+    ends = [0.0]
+    for row in (row for section in sections for row in section.rows):
+        ends += [row.estimate or 0.0, *row.games.values(), *(row.interval or ())]
+        ends += row.simultaneous or ()
+    return [end for end in ends if math.isfinite(end)]
+
+
+def _handles(
+    sections: Sequence[Section], games: Sequence[str], interval: str
+) -> list[Line2D | Patch]:
+    """Explains every mark that is drawn."""
+    rows = [row for section in sections for row in section.rows]
+    handles: list[Line2D | Patch] = [
+        Line2D(
+            [], [], marker="o", linestyle="", color="white", markeredgecolor=style.BLACK,
+            markeredgewidth=1.1, markersize=4.6, label="mean of the games",
+        )
+    ]  # fmt: skip
+    if interval:
+        handles.append(Line2D([], [], color=style.BLACK, linewidth=2.6, label=interval))
+    if any(row.simultaneous is not None for row in rows):
+        handles.append(
+            Line2D([], [], color=style.BLACK, linewidth=0.8, label="simultaneous interval")
+        )
+    if any(row.mde is not None for row in rows):
+        handles.append(Patch(color=BAND, label="too small to detect (MDE)"))
+    handles += [
+        Line2D(
+            [], [], marker=style.series_marker(index), linestyle="",
+            color=style.series_color(index), markersize=3.5, markeredgewidth=0, label=game,
+        )
+        for index, game in enumerate(games)
+        if any(game in row.games for row in rows)
+    ]  # fmt: skip
+    return handles

@@ -1,0 +1,194 @@
+"""Learning curves: what every run scored in its evaluations, seed by seed, arm under arm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from results.figures import style
+
+PANEL_INCHES: Final = 1.05
+NARROWEST_INCHES: Final = 1.35  # with more games than fit at this width the page grows
+MOST_VECTOR_DOTS: Final = 2000  # more would make a vector file slow to open
+FAINT: Final = 0.4
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the figure shows.
+
+    Attributes:
+        evaluations: arm, game, seed, env_frames, value: one row per evaluation of a run.
+        episodes: arm, game, seed, env_frames, value: one row per training episode.
+        random: Mean return of random play per game, where it is known.
+        expected: How many seeds every arm has on every game.
+    """
+
+    evaluations: pd.DataFrame
+    episodes: pd.DataFrame
+    random: Mapping[str, float]
+    expected: int
+
+
+def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str) -> Figure:
+    """Draws one column per game and one row per arm, with one scale per game.
+
+    Args:
+        curves: The points.
+        arms: Rows, from the top.
+        games: Columns, from the left.
+        note: The line at the foot.
+    """
+    width = max(style.TWO_COLUMNS, 0.6 + NARROWEST_INCHES * len(games))
+    seeds = sorted(set(curves.evaluations["seed"]) | set(curves.episodes["seed"]))
+    head, foot = 0.42, 0.95
+    height = head + foot + len(arms) * (PANEL_INCHES + 0.3)
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(len(arms), len(games), sharex=True, sharey="col", squeeze=False)
+    figure.subplots_adjust(
+        left=0.62 / width,
+        right=1 - 0.12 / width,
+        top=1 - head / height,
+        bottom=foot / height,
+        hspace=0.3 / PANEL_INCHES,
+        wspace=0.32,
+    )
+    for row, arm in enumerate(arms):
+        for column, game in enumerate(games):
+            axes = grid[row, column]
+            draw_panel(axes, _of(curves.evaluations, arm, game), _of(curves.episodes, arm, game),
+                       seeds=seeds, random=curves.random.get(game),
+                       as_image=len(curves.episodes) > MOST_VECTOR_DOTS)  # fmt: skip
+            _say_what_is_there(axes, _of(curves.evaluations, arm, game), curves.expected)
+        grid[row, 0].set_title(arm, loc="left", fontsize=7.5, pad=3)
+        grid[row, 0].set_ylabel("return")
+    for column, game in enumerate(games):
+        top = grid[0, column]
+        middle = (top.get_position().x0 + top.get_position().x1) / 2
+        figure.text(
+            middle, 1 - 0.08 / height, game, ha="center", va="top", fontsize=8.5,
+            fontweight="bold",
+        )  # fmt: skip
+    _label_frames(grid[-1], curves)
+    figure.legend(
+        handles=_handles(seeds, curves),
+        loc="lower center",
+        ncols=min(8, len(seeds) + 2),
+        bbox_to_anchor=(0.5, 0.2 / height),
+    )
+    style.foot_note(figure, note)
+    return figure
+
+
+def draw_panel(
+    axes: Axes,
+    evaluations: pd.DataFrame,
+    episodes: pd.DataFrame,
+    *,
+    seeds: Sequence[int],
+    random: float | None,
+    as_image: bool,
+) -> Axes:
+    """Draws one arm on one game: a line per seed, its training episodes faint behind.
+
+    Args:
+        axes: Where.
+        evaluations: seed, env_frames, value.
+        episodes: seed, env_frames, value.
+        seeds: All seeds of the figure: a seed has one colour everywhere.
+        random: Mean return of random play, or None where it is not known.
+        as_image: Whether the dots become an image within a vector file.
+    """
+    if random is not None:
+        axes.axhline(
+            random, color=style.GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1,
+            gid="random",
+        )  # fmt: skip
+    for index, seed in enumerate(seeds):
+        color = style.series_color(index)
+        training = episodes[episodes["seed"] == seed].sort_values("env_frames")
+        axes.plot(
+            training["env_frames"], training["value"], ".", color=color, alpha=FAINT,
+            markersize=4, markeredgewidth=0, zorder=2, gid=f"episodes of seed {seed}",
+            rasterized=as_image,
+        )  # fmt: skip
+        tests = evaluations[evaluations["seed"] == seed].sort_values("env_frames")
+        axes.plot(
+            tests["env_frames"], tests["value"], color=color, linestyle=style.series_line(index),
+            zorder=3, gid=f"seed {seed}", **_marker(index),
+        )  # fmt: skip
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
+    axes.margins(x=0.04, y=0.1)
+    return axes
+
+
+def _marker(index: int) -> dict[str, Any]:
+    """Every other seed has hollow, larger markers: equal returns stay visible behind them."""
+    if index % 2 == 0:
+        return {"marker": style.series_marker(index), "markersize": 3}
+    return {"marker": style.series_marker(index), "markersize": 4.6, "markerfacecolor": "none"}
+
+
+def _of(frame: pd.DataFrame, arm: str, game: str) -> pd.DataFrame:
+    return frame[(frame["arm"] == arm) & (frame["game"] == game)]
+
+
+def _thousands(value: float, _: int | None = None) -> str:
+    return f"{value:,g}".replace("-", "−") if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _say_what_is_there(axes: Axes, evaluations: pd.DataFrame, expected: int) -> None:
+    """Counts the seeds in a panel where some are missing."""
+    there = evaluations["seed"].nunique()
+    if there == expected:
+        return
+    words = "no evaluation yet" if there == 0 else f"{there} of {expected} seeds"
+    axes.text(
+        0.03, 0.97, words, ha="left", va="top", fontsize=style.SMALL, color="#444444",
+        transform=axes.transAxes, gid="count", zorder=6,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+    )  # fmt: skip
+
+
+def _label_frames(lowest: Sequence[Axes], curves: Curves) -> None:
+    """Writes env frames in thousands or millions."""
+    ends = [frame["env_frames"].max() for frame in (curves.evaluations, curves.episodes)]
+    last = max((float(end) for end in ends if not pd.isna(end)), default=0.0)
+    unit, name = (1e6, "millions") if last >= 2e6 else (1e3, "thousands")
+    for axes in lowest:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
+        axes.set_xlabel(f"env frames ({name})")
+        axes.set_xlim(left=0)
+
+
+def _handles(seeds: Sequence[int], curves: Curves) -> list[Line2D]:
+    """Explains every line and dot in the figure."""
+    handles = [
+        Line2D(
+            [], [], color=style.series_color(index), linestyle=style.series_line(index),
+            label=f"seed {seed}", **_marker(index),
+        )
+        for index, seed in enumerate(seeds)
+    ]  # fmt: skip
+    if len(curves.episodes):
+        handles.append(
+            Line2D(
+                [], [], color=style.BLACK, alpha=FAINT * 1.5, marker=".", linestyle="",
+                markersize=5, markeredgewidth=0, label="training episodes",
+            )
+        )  # fmt: skip
+    if curves.random:
+        handles.append(
+            Line2D([], [], color=style.GREY, linestyle=(0, (4, 2)), linewidth=0.9,
+                   label="random play")
+        )  # fmt: skip
+    return handles

@@ -1,0 +1,144 @@
+"""What the runs of a study scored: learning curves and aggregates."""
+
+import pandas as pd
+
+from results.figures import aggregate_intervals, captions, learning_curves, style
+from results.figures.drawn import Drawn
+from results.figures.learning_curves import Curves
+from results.statistics.aggregates import aggregates_frame, study_aggregates
+from results.statistics.errors import IncompleteStudy, UnknownName, nearest
+from results.statistics.intervals import ONE_SEED
+from results.statistics.normalize import game_key, normalization
+from results.statistics.options import Options
+from results.statistics.scores import collect
+from results.statistics.study_data import StudyData
+
+EPISODES = "episode_return"
+POINTS = ["arm", "game", "seed", "env_frames", "value"]
+
+
+def draw_curves(data: StudyData, options: Options) -> Drawn:
+    """Draws the learning curves of a study; of an unfinished one, what there is.
+
+    Raises:
+        IncompleteStudy: if nothing has been evaluated yet.
+        UnknownName: if the options name an arm, a game or a table that does not exist.
+    """
+    study = data.study
+    arms = _chosen(options.arms, tuple(arm.name for arm in study.arms), "arm")
+    games = _chosen(options.games, study.games, "game")
+    end = study.env_frames if options.at is None else options.at
+    evaluations = _kept(evaluation_returns(data.evaluations), arms, games, end)
+    training = data.curves.get(EPISODES, pd.DataFrame(columns=POINTS))
+    episodes = _kept(training, arms, games, end)
+    if not len(evaluations) and not len(episodes):
+        raise IncompleteStudy(
+            f"No run of study {study.name!r} has been evaluated or has ended an episode by "
+            f"{end:,} env frames: there is no curve to draw yet."
+        )
+    table = normalization(options.norm)
+    curves = Curves(
+        evaluations,
+        episodes,
+        {game: table.reference(game).random for game in games if game in table},
+        expected=len(study.seeds),
+    )
+    total = len(arms) * len(games) * len(study.seeds)
+    shown = len(evaluations[["arm", "game", "seed"]].drop_duplicates())
+    note = (
+        f"one line per run ({shown} of {total} runs, {captions.seeds(*[len(study.seeds)] * 2)}) · "
+        f"raw returns · up to {end:,} env frames"
+    )
+    with style.house_style():
+        figure = learning_curves.draw(curves, arms=arms, games=games, note=note)
+    caption = (
+        "Mean return of the episodes of each evaluation, one coloured line per "
+        f"seed ({shown} of {total} runs have been evaluated). Dots: returns of training episodes. "
+        f"Dashed: random play (table {table.id}). Raw returns, not normalised; single runs, so no "
+        f"interval. Protocol {study.protocol}; evaluation: {study.evaluation}; up to {end:,} env "
+        "frames."
+    )
+    cut = int(data.evaluations["truncated"].sum())
+    if cut:
+        caption += f" {cut} of {len(data.evaluations)} test episodes were cut at the length cap."
+    numbers = pd.DataFrame(
+        [
+            {"series": series, **row}
+            for series, frame in (("evaluation", evaluations), ("training episode", episodes))
+            for row in frame.to_dict("records")
+        ]
+    )
+    return Drawn(f"{study.name}_curves", "Learning curves", caption, figure, numbers)
+
+
+def draw_aggregates(data: StudyData, options: Options) -> Drawn:
+    """Draws the aggregate scores of a study.
+
+    Raises:
+        StatisticsError: if the runs do not allow it.
+    """
+    scores = collect(data, options)
+    aggregates = study_aggregates(scores, options)
+    several = any(one.runs > 1 for one in aggregates.values)
+    interval = (
+        f"{captions.percent(options.ci)} stratified bootstrap, {options.resamples:,} resamples"
+        if several
+        else ONE_SEED
+    )
+    base = next((arm.name for arm in data.study.arms if not arm.toggles), None)
+    with style.house_style():
+        figure = aggregate_intervals.draw(
+            aggregates,
+            arms=scores.arms,
+            reference=base if base in scores.arms else None,
+            note=captions.foot(scores, interval),
+        )
+    games = aggregates.matrices.games
+    caption = (
+        f"Aggregate scores over {len(games)} games ({', '.join(games)}). "
+        "Mean and median are over per-game means; the interquartile mean and the optimality gap "
+        "(how far scores fall short of 1, the human) are over all runs. "
+        f"Line: estimate; bar: {interval}{f' (seed {options.seed})' if several else ''}; dotted: "
+        f"{base}. {captions.basis(data, scores)}"
+    )
+    if few := captions.left_out(scores):
+        caption += f" {few}"
+    return Drawn(
+        f"{data.study.name}_aggregates",
+        "Aggregate scores",
+        caption,
+        figure,
+        aggregates_frame(aggregates),
+    )
+
+
+def evaluation_returns(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per evaluation of a run: the mean return of its episodes.
+
+    Args:
+        evaluations: One row per test episode, as `StudyData.evaluations`.
+
+    Returns:
+        arm, game, seed, env_frames, value.
+    """
+    points = evaluations.groupby(["arm", "game", "seed", "env_frames"], as_index=False)
+    return points.agg(value=("episode_return", "mean"))[POINTS]
+
+
+def _kept(
+    points: pd.DataFrame, arms: tuple[str, ...], games: tuple[str, ...], end: int
+) -> pd.DataFrame:
+    kept = points["arm"].isin(arms) & points["game"].isin(games) & (points["env_frames"] <= end)
+    return points.loc[kept, POINTS].reset_index(drop=True)
+
+
+def _chosen(wanted: tuple[str, ...] | None, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """Returns the names that are wanted, spelled as the study spells them."""
+    if wanted is None:
+        return known
+    key = game_key if what == "game" else str
+    by_key = {key(name): name for name in known}
+    for name in wanted:
+        if key(name) not in by_key:
+            raise UnknownName(f"The study has no {what} {name!r}: {nearest(name, known)}")
+    return tuple(by_key[key(name)] for name in wanted)

@@ -1,0 +1,278 @@
+"""What stands in the report of a study, as plain values that the template lays out."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from results import figures, tables
+from results.database.records import ArmRecord, RunState
+from results.report import svg
+from results.statistics.errors import StatisticsError
+from results.statistics.options import Options
+from results.statistics.study_data import StudyData
+
+TABLE_TITLES: Final[Mapping[str, str]] = {
+    "scores": "Returns",
+    "hns": "Human-normalised scores",
+    "aggregates": "Aggregate scores",
+    "effects": "Effects of the toggles",
+    "interactions": "Interactions of pairs",
+}
+FIGURE_TITLES: Final[Mapping[str, str]] = {
+    "interference": "Interference map",
+    "effects": "Effects and interactions",
+    "aggregates": "Aggregate scores",
+    "curves": "Learning curves",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure or table, or the paragraph that says why there is none.
+
+    Attributes:
+        kind: Which one.
+        title: Its heading.
+        html: The picture or the table, as HTML; empty where there is none.
+        caption: The words under it.
+        numbers: The numbers as CSV, in a link that needs no file.
+        why_not: Why it could not be made; else empty.
+    """
+
+    kind: str
+    title: str
+    html: str = ""
+    caption: str = ""
+    numbers: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm in the design table.
+
+    Attributes:
+        name: Its name.
+        toggles: The toggles that are on, in words.
+        differences: Where its assembled agent differs from the base's: setting, base, here.
+        finished: Finished runs.
+        runs: All its runs.
+        attempts: Attempts at them, failed and lost ones included.
+        duration: Time that its finished attempts took together.
+        per_run: Time per finished run.
+    """
+
+    name: str
+    toggles: str
+    differences: tuple[tuple[str, str, str], ...]
+    finished: int
+    runs: int
+    attempts: int
+    duration: str
+    per_run: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed run and why: the last line of its traceback, and all of it."""
+
+    run: str
+    last_line: str
+    traceback: str
+
+
+def shown_figures(data: StudyData, options: Options) -> list[Shown]:
+    """Draws every figure, or says why not."""
+    return [_attempt(kind, title, lambda k: _figure(k, data, options))
+            for kind, title in FIGURE_TITLES.items()]  # fmt: skip
+
+
+def shown_tables(data: StudyData, options: Options) -> list[Shown]:
+    """Builds every table, or says why not."""
+    return [_attempt(kind, title, lambda k: _table(k, data, options))
+            for kind, title in TABLE_TITLES.items()]  # fmt: skip
+
+
+def shared_reason(shown: Sequence[Shown]) -> str:
+    """Returns the paragraph that explains all of them, where none could be made for one reason."""
+    reasons = {one.why_not for one in shown}
+    return reasons.pop() if len(reasons) == 1 else ""
+
+
+def _attempt(kind: str, title: str, make: Callable[[str], Shown]) -> Shown:
+    try:
+        return make(kind)
+    except StatisticsError as error:
+        return Shown(kind, title, why_not=str(error))
+
+
+def _figure(kind: str, data: StudyData, options: Options) -> Shown:
+    drawn = figures.draw(kind, data, options)
+    title = FIGURE_TITLES[kind]
+    return Shown(kind, title, svg.inline(drawn), drawn.caption, _link(drawn.numbers))
+
+
+def _table(kind: str, data: StudyData, options: Options) -> Shown:
+    table = tables.build(kind, data, options)
+    html = tables.render(table, "html")
+    legend = table.layout.legend
+    caption = f"{table.caption} Bold marks {legend}" if legend else table.caption
+    return Shown(kind, TABLE_TITLES[kind], html, caption, _link(table.frame))
+
+
+def _link(frame: pd.DataFrame) -> str:
+    """Writes a frame as a link that carries its own CSV."""
+    content = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+    return f"data:text/csv;charset=utf-8;base64,{content}"
+
+
+def counts(runs: pd.DataFrame) -> dict[str, int]:
+    """Counts the runs in each of the five states."""
+    found = runs["state"].value_counts()
+    return {state.value: int(found.get(state.value, 0)) for state in RunState}
+
+
+def arms(data: StudyData) -> list[Arm]:
+    """Describes every arm: what it has, how far it is, what it cost."""
+    base = next((arm for arm in data.study.arms if not arm.toggles), None)
+    return [_arm(arm, base, data.runs[data.runs["arm"] == arm.name]) for arm in data.study.arms]
+
+
+def _arm(arm: ArmRecord, base: ArmRecord | None, runs: pd.DataFrame) -> Arm:
+    finished = runs[runs["state"] == RunState.FINISHED.value]
+    seconds = finished["seconds"].dropna()
+    return Arm(
+        name=arm.name,
+        toggles=", ".join(
+            name if level == "on" else f"{name}: {level}" for name, level in arm.toggles.items()
+        )
+        or "none",
+        differences=differences(base.agent, arm.agent) if base is not None else (),
+        finished=len(finished),
+        runs=len(runs),
+        attempts=int(runs["attempts"].sum()),
+        duration=duration(float(seconds.sum())) if len(seconds) else "",
+        per_run=duration(float(seconds.mean())) if len(seconds) else "",
+    )
+
+
+def differences(base: str, other: str) -> tuple[tuple[str, str, str], ...]:
+    """Lists the settings in which two assembled agents differ.
+
+    Args:
+        base: Canonical JSON of the one agent.
+        other: Canonical JSON of the other.
+
+    Returns:
+        Setting, its value in the one, its value in the other; "absent" where it is not there.
+    """
+    one, two = _leaves(json.loads(base)), _leaves(json.loads(other))
+    names = [*one, *(name for name in two if name not in one)]
+    return tuple(
+        (name, one.get(name, "absent"), two.get(name, "absent"))
+        for name in names
+        if one.get(name) != two.get(name)
+    )
+
+
+def _leaves(value: Any, name: str = "", *, named: bool = False) -> dict[str, str]:
+    """Flattens nested JSON to dotted names and values as JSON.
+
+    An item of a list that has a name stands under it; it is then not told again.
+    """
+    parts: Iterable[tuple[str, Any]]
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list) and all(isinstance(one, dict | list) for one in value):
+        parts = ((_item_name(one, index), one) for index, one in enumerate(value))
+    else:
+        return {name: json.dumps(value, ensure_ascii=False)}
+    return {
+        leaf: text
+        for key, one in parts
+        if not (named and key == "name")
+        for leaf, text in _leaves(
+            one, f"{name}.{key}" if name else str(key), named=isinstance(value, list)
+        ).items()
+    }
+
+
+def _item_name(value: Any, index: int) -> str:
+    """Names an item of a list by its own name where it has one."""
+    own = value.get("name") if isinstance(value, dict) else None
+    return own if isinstance(own, str) else str(index)
+
+
+def failures(runs: pd.DataFrame) -> list[Failure]:
+    """Lists the failed runs with the end of their tracebacks."""
+    failed = runs[runs["state"] == RunState.FAILED.value]
+    return [
+        Failure(
+            run=f"{row['arm']} on {row['game']}, seed {row['seed']}",
+            last_line=last_line(row["error"]),
+            traceback=row["error"] if isinstance(row["error"], str) else "",
+        )
+        for _, row in failed.iterrows()
+    ]
+
+
+def last_line(traceback: object) -> str:
+    """Returns the last line of a traceback that says anything."""
+    lines = traceback.strip().splitlines() if isinstance(traceback, str) else []
+    return lines[-1].strip() if lines else "no message was recorded"
+
+
+def run_rows(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """Lists every run as short texts."""
+    return [
+        {
+            "arm": str(row["arm"]),
+            "game": str(row["game"]),
+            "seed": str(row["seed"]),
+            "state": str(row["state"]),
+            "attempts": str(row["attempts"]),
+            "env_frames": _count(row["env_frames"]),
+            "updates": _count(row["updates"]),
+            "time": "" if pd.isna(row["seconds"]) else duration(float(row["seconds"])),
+            "host": "" if pd.isna(row["host"]) else str(row["host"]),
+        }
+        for _, row in runs.iterrows()
+    ]
+
+
+def _count(value: Any) -> str:
+    return "" if pd.isna(value) else f"{int(value):,}"
+
+
+def duration(seconds: float) -> str:
+    """Writes a time as people say it: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def toggles(data: StudyData) -> list[tuple[str, str]]:
+    """Lists the toggles with their levels."""
+    return [
+        (
+            toggle.name,
+            "on or off"
+            if toggle.levels == ("on",)
+            else f"off, {', '.join(toggle.levels)} ({toggle.in_full} in the full agent)",
+        )
+        for toggle in data.study.toggles
+    ]
+
+
+def breakable(text: str) -> str:
+    """Puts invisible breaking points after the joints of long names."""
+    return re.sub(r"([+:.,=(_])(?=\w)", "\\1\u200b", text)

@@ -1,0 +1,45 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from results.figures.contrasts import tile_of
+from results.statistics.intervals import contrast, missing_estimate
+
+ESTIMATE = contrast([np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, 0.2])], [1, -1], ci=0.95)
+
+
+def test_a_tile_carries_estimate_and_half_width():
+    tile = tile_of(ESTIMATE, floor=False)
+    assert tile.estimate == pytest.approx(0.1)
+    assert tile.half_width == pytest.approx(ESTIMATE.high - ESTIMATE.value)
+    assert not tile.excludes_zero
+
+
+def test_what_is_smaller_than_detectable_cannot_be_told_unless_it_is_significant():
+    assert abs(ESTIMATE.value) < ESTIMATE.mde
+    assert tile_of(ESTIMATE, floor=False).cannot_tell
+    assert not tile_of(ESTIMATE, floor=False, significant=True).cannot_tell
+    larger = dataclasses.replace(ESTIMATE, value=-1.01 * ESTIMATE.mde)
+    assert not tile_of(larger, floor=False).cannot_tell
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "excludes"), [(0.1, 0.3, True), (-0.3, -0.1, True), (-0.1, 0.3, False)]
+)
+def test_the_dot_follows_the_unadjusted_interval(low, high, excludes):
+    estimate = dataclasses.replace(ESTIMATE, low=low, high=high)
+    assert tile_of(estimate, floor=False).excludes_zero == excludes
+
+
+def test_one_seed_gives_a_tile_without_half_width_and_without_judgement():
+    one = contrast([np.array([0.3]), np.array([0.1])], [1, -1], ci=0.95)
+    tile = tile_of(one, floor=True)
+    assert tile.estimate == pytest.approx(0.2)
+    assert tile.half_width is None
+    assert (tile.excludes_zero, tile.cannot_tell, tile.significant) == (False, False, False)
+    assert tile.floor_limited
+
+
+def test_what_was_not_run_is_a_missing_tile_not_zero():
+    assert tile_of(missing_estimate("no run yet"), floor=False).estimate is None

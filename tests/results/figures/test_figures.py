@@ -1,0 +1,245 @@
+import dataclasses
+import itertools
+import math
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from results import figures
+from results.figures import style
+from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownName
+from results.statistics.options import Options
+
+QUICK = Options(resamples=50)
+PARTIAL = Options(resamples=50, partial=True)
+SIX = {name: ("on",) for name in ("augmentation", "ratio", "reset", "ppo", "plan2explore", "spr")}
+MISSING = [("full", "Pong", 0), ("full", "Pong", 1), ("full", "Pong", 2), ("base", "Assault", 1)]
+
+
+@pytest.fixture
+def partial_data(make_data, make_study, additive_score):
+    score = additive_score({"augmentation": 0.2, "ratio": 0.5}, noise=0.2)
+    return make_data(make_study(), score, missing=MISSING)
+
+
+@pytest.fixture
+def six_data(make_data, make_study, additive_score):
+    study = make_study(
+        SIX, designs=("base", "full", "add_one_in", "leave_one_out", "pairs_in", "pairs_out")
+    )
+    return make_data(study, additive_score(dict.fromkeys(SIX, 0.1), noise=0.1), points=2)
+
+
+@pytest.mark.parametrize("kind", figures.KINDS)
+def test_every_kind_is_drawn_with_nothing_cut(kind, noisy_data, cut_words_of):
+    drawn = figures.draw(kind, noisy_data, QUICK)
+    assert drawn.name == f"synthetic_{kind}"
+    assert drawn.title
+    assert len(drawn.numbers)
+    assert cut_words_of(drawn.figure) == []
+
+
+@pytest.mark.parametrize("kind", figures.KINDS)
+def test_a_caption_states_what_the_figure_rests_on(kind, noisy_data):
+    caption = figures.draw(kind, noisy_data, QUICK).caption
+    assert "400,000 env frames" in caption
+    assert "wang2016" in caption
+    assert "protocol atari100k" in caption.lower().replace("Protocol", "protocol")
+    assert "32 episodes, argmax" in caption
+    assert "interval" in caption or "bootstrap" in caption
+
+
+@pytest.mark.parametrize("kind", ["aggregates", "effects", "interference"])
+def test_one_seed_has_no_interval_and_the_figure_says_so(kind, one_seed_data, words_of, named):
+    drawn = figures.draw(kind, one_seed_data, QUICK)
+    assert any("one seed: no interval" in text for text in words_of(drawn.figure))
+    assert "one seed: no interval" in drawn.caption
+    assert named(drawn.figure, "interval") == []
+    assert named(drawn.figure, "half-width") == []
+    assert drawn.numbers["low"].isna().all()
+
+
+@pytest.mark.parametrize("kind", ["aggregates", "effects", "interference"])
+def test_an_unfinished_study_is_refused_unless_a_partial_answer_is_asked_for(kind, partial_data):
+    with pytest.raises(IncompleteStudy, match="4 of 36 runs"):
+        figures.draw(kind, partial_data, QUICK)
+
+
+@pytest.mark.parametrize("kind", figures.KINDS)
+def test_a_partial_study_is_drawn_and_counted(kind, partial_data, words_of, cut_words_of):
+    drawn = figures.draw(kind, partial_data, PARTIAL)
+    assert "32 of 36 runs" in drawn.caption
+    assert any("32 of 36 runs" in text for text in words_of(drawn.figure))
+    assert cut_words_of(drawn.figure) == []
+
+
+def test_learning_curves_need_no_complete_study(partial_data):
+    assert len(figures.draw("curves", partial_data, QUICK).numbers)
+
+
+def test_nothing_recorded_is_refused_with_a_reason(make_data, make_study, additive_score):
+    study = make_study()
+    everything = itertools.product((a.name for a in study.arms), study.games, study.seeds)
+    data = make_data(study, additive_score({"augmentation": 0, "ratio": 0}), missing=everything)
+    for kind in figures.KINDS:
+        with pytest.raises(StatisticsError, match="yet"):
+            figures.draw(kind, data, PARTIAL)
+
+
+def test_the_numbers_of_the_curves_are_the_points_that_are_drawn(noisy_data):
+    drawn = figures.draw("curves", noisy_data, QUICK)
+    points = drawn.numbers[drawn.numbers["series"] == "evaluation"]
+    assert len(points) == 4 * 3 * 3 * 4  # arms, games, seeds, evaluations
+    written = points.set_index(["arm", "game", "seed", "env_frames"])["value"].to_dict()
+    lines = {}
+    for axes, (arm, game) in zip(
+        drawn.figure.axes,
+        itertools.product([a.name for a in noisy_data.study.arms], noisy_data.study.games),
+        strict=True,
+    ):
+        for line in axes.lines:
+            if (line.get_gid() or "").startswith("seed "):
+                seed = int(line.get_gid().split()[1])
+                for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
+                    lines[arm, game, seed, x] = y
+    assert lines == written
+
+
+def test_a_point_of_a_curve_is_the_mean_of_its_episodes(noisy_data):
+    drawn = figures.draw("curves", noisy_data, QUICK)
+    rows = noisy_data.evaluations
+    one = rows[(rows.arm == "base") & (rows.game == "Pong") & (rows.seed == 1)]
+    wanted = one[one["env_frames"] == 400_000]["episode_return"].mean()
+    numbers = drawn.numbers
+    found = numbers[
+        (numbers.series == "evaluation") & (numbers.arm == "base") & (numbers.game == "Pong")
+        & (numbers.seed == 1) & (numbers.env_frames == 400_000)
+    ]  # fmt: skip
+    assert found["value"].tolist() == pytest.approx([wanted])
+
+
+def test_the_numbers_of_the_map_are_those_in_its_tiles(noisy_data):
+    drawn = figures.draw("interference", noisy_data, QUICK)
+    numbers = drawn.numbers
+    for axes, scope in zip(
+        drawn.figure.axes, ("mean of games", *noisy_data.study.games), strict=False
+    ):
+        shown = sorted(t.get_text() for t in axes.findobj(Text) if t.get_gid() == "estimate")
+        rows = numbers[numbers["scope"] == scope]["value"]
+        places = style.decimals(numbers["value"].abs().max())
+        assert shown == sorted(style.signed(value, places).replace("0.", ".") for value in rows)
+
+
+def test_the_rows_of_the_forest_plot_are_in_its_numbers(noisy_data, named):
+    drawn = figures.draw("effects", noisy_data, QUICK)
+    shown = {round(float(line.get_xdata()[0]), 9) for line in named(drawn.figure, "estimate")}
+    means = drawn.numbers[drawn.numbers["scope"] == "mean of games"]["value"]
+    assert shown == {round(value, 9) for value in means}
+
+
+def test_with_two_toggles_the_interaction_is_shown_once_in_the_forest_plot(noisy_data, named):
+    assert len(named(figures.draw("effects", noisy_data, QUICK).figure, "estimate")) == 5
+
+
+def test_six_toggles_with_all_pairs_fit(six_data, cut_words_of, named):
+    forest = figures.draw("effects", six_data, QUICK).figure
+    assert cut_words_of(forest) == []
+    assert len(named(forest, "estimate")) == 6 + 6 + 15 + 15
+    map_ = figures.draw("interference", six_data, QUICK).figure
+    assert cut_words_of(map_) == []
+    assert len(named(map_, "tile")) == 4 * 42
+
+
+def test_contrasts_outside_the_design_are_empty_places_and_no_rows(
+    make_data, make_study, additive_score, named
+):
+    data = make_data(make_study(SIX), additive_score(dict.fromkeys(SIX, 0.1), noise=0.1))
+    map_ = figures.draw("interference", data, QUICK).figure
+    assert len(named(map_, "tile")) == 4 * 12
+    assert len(named(map_, "undefined")) == 0
+    forest = figures.draw("effects", data, QUICK).figure
+    assert len(named(forest, "estimate")) == 12
+
+
+def test_two_levels_of_one_toggle_exclude_each_other(make_data, make_study, additive_score, named):
+    study = make_study({"ratio": ("on",), "algorithm": ("sac", "ppo")}, designs=("factorial",))
+    data = make_data(study, additive_score({"ratio": 0.1, "algorithm": 0.2}, noise=0.1))
+    figure = figures.draw("interference", data, QUICK).figure
+    assert len(named(figure, "undefined")) == 4 * 2 * 2  # panels, places, strokes
+
+
+def test_games_and_arms_can_be_chosen(noisy_data, words_of):
+    chosen = Options(games=("pong",), arms=("base", "full"), resamples=50)
+    words = words_of(figures.draw("curves", noisy_data, chosen).figure)
+    assert {"Pong", "base", "full"} <= set(words)
+    assert not {"Assault", "base+ratio"} & set(words)
+
+
+def test_one_game_has_no_panel_for_the_mean(noisy_data, named):
+    one_game = Options(games=("Pong",), resamples=50)
+    assert len(named(figures.draw("interference", noisy_data, one_game).figure, "tile")) == 6
+
+
+def test_curves_end_where_the_arms_are_compared(noisy_data):
+    numbers = figures.draw("curves", noisy_data, Options(at=200_000)).numbers
+    assert numbers["env_frames"].max() == 200_000
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (Options(games=("Pongg",)), "'Pongg'.*'Pong'"),
+        (Options(arms=("base+rati",)), "base\\+ratio"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(options, text, noisy_data):
+    for kind in figures.KINDS:
+        with pytest.raises(UnknownName, match=text):
+            figures.draw(kind, noisy_data, options)
+
+
+def test_an_unknown_kind_is_refused_with_the_nearest(noisy_data):
+    with pytest.raises(UnknownName, match="interference"):
+        figures.draw("interferences", noisy_data, QUICK)
+
+
+def test_cut_episodes_are_told(make_data, make_study, additive_score):
+    score = additive_score({"augmentation": 0.2, "ratio": 0.5})
+    data = make_data(make_study(), score, truncated=True)
+    assert "288 of 288 test episodes were cut" in figures.draw("curves", data, QUICK).caption
+
+
+def test_a_study_with_one_evaluation_per_run_is_drawn(make_data, make_study, additive_score):
+    data = make_data(make_study(), additive_score({"augmentation": 0.2, "ratio": 0.5}), points=1)
+    data = dataclasses.replace(data, curves={})
+    drawn = figures.draw("curves", data, QUICK)
+    assert set(drawn.numbers["series"]) == {"evaluation"}
+
+
+def test_mean_effects_in_the_numbers_are_finite(noisy_data):
+    numbers = figures.draw("effects", noisy_data, QUICK).numbers
+    assert all(math.isfinite(value) for value in numbers["value"])
+    assert isinstance(numbers, pd.DataFrame)
+
+
+WITHOUT_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ImportError("torch is not here")
+sys.meta_path.insert(0, NoTorch())
+import results.figures, results.report
+unwanted = "agents", "ablate", "torch", "seaborn", "matplotlib.pyplot"
+print([name for name in unwanted if name in sys.modules])
+"""
+
+
+def test_figures_and_report_import_without_torch_and_without_pyplot():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

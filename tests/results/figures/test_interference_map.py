@@ -1,0 +1,160 @@
+import itertools
+
+import matplotlib
+import pytest
+from matplotlib.text import Text
+
+from results.figures import interference_map, style
+from results.figures.interference_map import Panel, Tile
+
+TWO = ("augmentation", "ratio")
+SIX = ("augmentation", "ratio", "reset", "ppo", "plan2explore", "spr")
+
+
+def panel_of(toggles=TWO, title="Mean of 3 games", **changes):
+    tiles = {
+        "added": {t: Tile(0.1, 0.3) for t in toggles},
+        "left_out": {t: Tile(0.2, 0.3) for t in toggles},
+        "at_base": {p: Tile(-0.3, 0.4) for p in itertools.combinations(toggles, 2)},
+        "at_full": {p: Tile(0.8, 0.4) for p in itertools.combinations(toggles, 2)},
+    }
+    return Panel(title, **{**tiles, **changes})
+
+
+def figure_of(panels, toggles=TWO, interval="95% t-interval"):
+    with style.house_style():
+        return interference_map.draw(
+            panels, toggles, unit="difference (HNS)", interval=interval, note="the note"
+        )
+
+
+def count(axes, name):
+    return len(axes.findobj(lambda artist: artist.get_gid() == name))
+
+
+def texts(axes, name):
+    return [t.get_text() for t in axes.findobj(Text) if t.get_gid() == name]
+
+
+@pytest.mark.parametrize(("toggles", "tiles"), [(TWO, 6), (SIX, 42)])
+def test_every_number_has_one_tile(toggles, tiles):
+    axes = figure_of([panel_of(toggles)], toggles).axes[0]
+    assert count(axes, "tile") == tiles
+    assert len(texts(axes, "estimate")) == tiles
+    assert count(axes, "place") == len(toggles) ** 2
+
+
+def test_lower_triangle_is_the_base_and_upper_the_full_agent():
+    axes = figure_of([panel_of()]).axes[0]
+    where = {t.get_text(): t.xy for t in axes.findobj(Text) if t.get_gid() == "estimate"}
+    assert where["−.30"] == (0.5, 1.5)  # column 0, row 1: rows grow downwards
+    assert where["+.80"] == (1.5, 0.5)
+    assert axes.get_ylim() == (2, 0)
+
+
+def test_the_diagonal_is_cut_into_added_below_and_full_above():
+    axes = figure_of([panel_of(added={"ratio": Tile(0.11)}, left_out={"ratio": Tile(0.22)})]).axes[
+        0
+    ]
+    where = {t.get_text(): t.xy for t in axes.findobj(Text) if t.get_gid() == "estimate"}
+    (x, y), (x2, y2) = where["+.11"], where["+.22"]
+    assert (int(x), int(y)) == (int(x2), int(y2)) == (1, 1)
+    assert y - 1 > x - 1
+    assert y2 - 1 < x2 - 1
+
+
+def test_a_missing_number_leaves_an_empty_place():
+    pair = ("augmentation", "ratio")
+    axes = figure_of([panel_of(at_base={pair: Tile(None)}, at_full={pair: Tile(float("nan"))})])
+    assert count(axes.axes[0], "tile") == 4
+    assert sorted(texts(axes.axes[0], "estimate")) == ["+.100", "+.100", "+.200", "+.200"]
+    assert count(axes.axes[0], "place") == 4
+
+
+def test_panels_share_symmetric_limits_and_zero_is_white():
+    quiet = panel_of(title="Pong", at_base={}, at_full={}, added={"ratio": Tile(0.0)}, left_out={})
+    figure = figure_of([panel_of(), quiet])
+    assert interference_map.shared_limit([panel_of(), quiet]) == 0.8
+    scale = figure.axes[2]
+    assert scale.get_xlim() == (-0.8, 0.8)
+    (tile,) = figure.axes[1].findobj(lambda artist: artist.get_gid() == "tile")
+    assert min(tile.get_facecolor()[:3]) > 0.96
+    largest = figure.axes[0].findobj(
+        lambda artist: artist.get_gid() == "tile" and artist.get_xy()[0].tolist() == [1, 0]
+    )
+    assert [tile.get_facecolor() for tile in largest] == [matplotlib.colormaps["RdBu"](1.0)]
+
+
+def test_no_number_at_all_still_gives_a_scale():
+    assert interference_map.shared_limit([panel_of(added={"ratio": Tile(None)}, left_out={},
+                                                   at_base={}, at_full={})]) == 1.0  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mark", "name"),
+    [
+        ("significant", "significant"),
+        ("excludes_zero", "excludes zero"),
+        ("cannot_tell", "cannot tell"),
+        ("crossover", "crossover"),
+        ("floor_limited", "floor"),
+    ],
+)
+def test_each_mark_is_drawn_for_its_own_tile_alone(mark, name):
+    pair = ("augmentation", "ratio")
+    plain = figure_of([panel_of()]).axes[0]
+    marked = figure_of([panel_of(at_base={pair: Tile(0.3, 0.1, **{mark: True})})]).axes[0]
+    assert count(plain, name) == 0
+    assert count(marked, name) == 1
+
+
+def test_the_mark_cannot_tell_is_a_hatch_and_significance_a_thick_border():
+    pair = ("augmentation", "ratio")
+    tile = Tile(0.3, 0.1, significant=True, cannot_tell=True)
+    axes = figure_of([panel_of(at_base={pair: tile})]).axes[0]
+    (hatch,) = axes.findobj(lambda artist: artist.get_gid() == "cannot tell")
+    (border,) = axes.findobj(lambda artist: artist.get_gid() == "significant")
+    assert hatch.get_hatch()
+    assert border.get_linewidth() >= 1.5
+    assert not border.get_fill() or border.get_facecolor()[3] == 0
+
+
+def test_a_pair_that_excludes_itself_is_crossed_out_twice_and_has_no_number():
+    pair = ("augmentation", "ratio")
+    axes = figure_of([panel_of(undefined=frozenset({pair}))]).axes[0]
+    assert count(axes, "undefined") == 4  # two strokes at each of its two places
+    assert count(axes, "tile") == 4
+
+
+def test_half_widths_are_written_where_there_are_any():
+    axes = figure_of([panel_of(at_base={("augmentation", "ratio"): Tile(0.3)})]).axes[0]
+    assert texts(axes, "half-width").count("±.40") == 1
+    assert texts(axes, "half-width").count("±.30") == 4
+
+
+def test_the_legend_explains_every_mark_in_words(words_of):
+    words = " ".join(words_of(figure_of([panel_of()]))).replace("\n", " ")
+    for phrase in ("Holm", "unadjusted interval excludes 0", "cannot tell", "crossover",
+                   "floor-limited", "not defined", "empty: no runs", "added to the base",
+                   "within the full agent", "half of the 95% t-interval"):  # fmt: skip
+        assert phrase in words
+
+
+def test_without_intervals_the_legend_says_one_seed(words_of):
+    words = words_of(figure_of([panel_of()], interval=""))
+    assert "one seed: no interval" in words
+
+
+def test_numbers_stay_legible_with_six_toggles():
+    figure = figure_of([panel_of(SIX, f"Game {i}") for i in range(4)], SIX)
+    sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_gid() == "estimate"]
+    assert min(sizes) >= 4.2
+
+
+@pytest.mark.parametrize(
+    ("toggles", "games"),
+    [(TWO, 3), (TWO, 5), (SIX[:3], 1), (SIX[:4], 4), (SIX, 3), ((*SIX, "unimix", "rnd"), 3)],
+)
+def test_no_text_is_cut(toggles, games, cut_words_of):
+    figure = figure_of([panel_of(toggles, f"Game {i}") for i in range(games + 1)], toggles)
+    assert cut_words_of(figure) == []
