@@ -66,6 +66,10 @@ class AgentConfig(Settings):
 SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
         "atari": MappingProxyType({}),
+        "small": MappingProxyType(
+            {"batch": 16, "length": 16, "deter": 128, "hidden": 128, "stoch": 16, "classes": 16}
+            | {"depth": 8, "units": 128, "layers": 2}
+        ),
         "tiny": MappingProxyType(
             {"batch": 8, "length": 16, "deter": 64, "hidden": 64, "stoch": 8, "classes": 8}
             | {"depth": 8, "units": 64}
@@ -76,7 +80,10 @@ SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
         ),
     }
 )
-"""What each named size sets: `atari` is the paper's, `tiny` is for CPUs, `micro` for tests."""
+"""What each named size sets.
+
+`atari` is the paper's, `small` learns on a CPU, `tiny` shows the pipeline, `micro` is for tests.
+"""
 
 
 def agent_config(size: str = "atari", **overrides: object) -> AgentConfig:
@@ -120,8 +127,8 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
 class Budget(Settings):
     """How much a run may see: T and P of the replay-ratio experiments, in env_frames."""
 
-    env_frames: int = Field(gt=0)
-    prefill_frames: int = Field(ge=0)
+    env_frames: int = Field(gt=0, multiple_of=FRAMES_PER_AGENT_STEP)
+    prefill_frames: int = Field(ge=0, multiple_of=FRAMES_PER_AGENT_STEP)
 
     @model_validator(mode="after")
     def _leaves_something_to_learn_from(self) -> "Budget":

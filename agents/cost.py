@@ -1,13 +1,14 @@
 """Cost: a rough forecast of a run's time, for plans made before anything has been measured."""
 
 import time
+from functools import cache
 
 import torch
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 from agents.training.recipe import evaluation_interval, planned_updates
 
-EFFICIENCY = 0.3  # of the product rate, reached by one update on a CPU at size `atari`
+EFFICIENCY = 0.45  # of the product rate, reached by one update on a CPU at size `atari`
 SECONDS_OF_OVERHEAD = 0.03  # per update: thousands of small operations, at any size
 SECONDS_PER_AGENT_STEP = 1.5e-3  # policy and emulator, at small sizes
 TYPICAL_EPISODE_AGENT_STEPS = 2_000
@@ -40,8 +41,9 @@ def update_flops(config: AgentConfig, actions: int = 18) -> float:
     return 2.0 * (3 * model + dream + 3 * learn)
 
 
+@cache
 def product_rate() -> float:
-    """Floating-point operations per second of a matrix product, measured on the spot."""
+    """Floating-point operations per second of a matrix product, measured once per process."""
     a, b = torch.ones(512, 512), torch.ones(512, 512)
     torch.mm(a, b)
     started, products = time.perf_counter(), 0
@@ -57,7 +59,8 @@ def estimate_seconds(config: AgentConfig, budget: Budget, protocol: Protocol) ->
     Measured times of earlier runs are far better; this is for the first plan.
     """
     update = SECONDS_OF_OVERHEAD + update_flops(config) / (EFFICIENCY * product_rate())
-    evaluations = budget.env_frames // evaluation_interval(protocol, budget)
+    every = evaluation_interval(protocol, budget)
+    evaluations = (budget.env_frames - 1) // every - budget.prefill_frames // every
     episodes = evaluations * protocol.evaluation_episodes + protocol.final_evaluation_episodes
     cap = protocol.max_env_frames_per_episode // FRAMES_PER_AGENT_STEP
     steps = budget.env_frames / FRAMES_PER_AGENT_STEP

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from agents.config import AgentConfig, Budget
 from agents.parts import Parts
@@ -51,7 +51,7 @@ class Modification(Settings):
 
     @classmethod
     @abstractmethod
-    def null(cls, config: AgentConfig) -> Self | None:
+    def null(cls, config: AgentConfig) -> "Modification | None":
         """Settings at which a run is bitwise the base with `config`, or None if there are none."""
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """The agent: world model, behaviour and their updates, wired from parts."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -158,7 +159,7 @@ class Agent:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes: parameters, optimisers, streams, counters."""
-        return {
+        state = {
             "world_model": self.world_model.state_dict(),
             "behaviour": self.behaviour.state_dict(),
             "model_optimiser": self.model_optimiser.adam.state_dict(),
@@ -167,6 +168,7 @@ class Agent:
             "streams": self.streams.state_dict(),
             "behaviour_updates": self.behaviour_updates,
         }
+        return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts the agent back to where `state_dict` found it."""

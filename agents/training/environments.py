@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from agents.config import IMAGE_SIZE, Protocol
 
+WITHOUT_SINGLE_PLAYER = frozenset({"combat", "joust", "maze_craze", "warlords"})
+"""ROMs at which the emulator ends the whole process."""
+
 ROM_IDS: Mapping[str, str] = {
-    "".join(word.capitalize() for word in rom.split("_")): rom for rom in roms.get_all_rom_ids()
+    rom.title().replace("_", ""): rom
+    for rom in roms.get_all_rom_ids()
+    if rom not in WITHOUT_SINGLE_PLAYER
 }
 """CamelCase name, as gymnasium spells it, to the id of the game's ROM."""
 
@@ -111,7 +116,7 @@ class AtariEnvironments:
             [N, 1, 64, 64], the newest image of every environment.
         """
         mask = np.array([index in seeds for index in range(self.count)])
-        values = np.array([seeds.get(index, 0) for index in range(self.count)])
+        values = np.array([seeds[index] for index in sorted(seeds)])
         if not self._started and not mask.all():
             raise ValueError("the first reset must start every environment")
         options = {"reset_mask": mask} if self._started else None

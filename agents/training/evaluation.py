@@ -18,8 +18,8 @@ STREAM = "evaluation"
 
 def evaluate(
     agent: Agent, game: str, protocol: Protocol, *, env_frames: int, episodes: int
-) -> Iterator[EpisodeResult]:
-    """Plays `episodes` episodes and yields each as it ends.
+) -> Iterator[EpisodeResult | None]:
+    """Plays `episodes` episodes; yields each as it ends, and None after every step besides.
 
     Training is not touched: environments, seeds and random numbers are the evaluation's own.
     Episode i at this point of the run is seeded from (seed, "evaluation", env_frames, i).
@@ -60,6 +60,7 @@ def evaluate(
                     playing[index] = next(waiting, -1)
                     if playing[index] >= 0:
                         fresh[index] = seeds[playing[index]]
+            yield None
             if fresh:
                 image = environments.reset(fresh)
                 is_first[list(fresh)] = 1.0

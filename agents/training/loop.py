@@ -3,6 +3,7 @@
 A generator: who records, shows or stops a run does so from outside.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 
@@ -65,6 +66,7 @@ def train(
 
     Raises:
         BudgetTooSmallError: If no episode is complete before the budget is spent.
+        DivergedError: If a metric of an update is not finite.
     """
     streams = Streams(seed, device)
     environments = AtariEnvironments(game, 1, protocol)
@@ -94,8 +96,10 @@ def train(
                     for result in evaluate(
                         agent, game, protocol, env_frames=clock.env_frames, episodes=episodes
                     ):
-                        results.append(result)
-                        yield Progress(clock.env_frames, clock.updates, "evaluate")
+                        if result is not None:
+                            results.append(result)
+                        elif pace.progress_due():
+                            yield Progress(clock.env_frames, clock.updates, "evaluate")
                     yield _evaluation(clock, final, protocol, results)
             if pace.metrics_due(clock):
                 yield from learner.report(clock)
@@ -117,6 +121,10 @@ def _evaluation(
 ) -> Evaluation:
     in_order = tuple(sorted(results, key=lambda result: result.episode))
     return Evaluation(clock.env_frames, final, protocol.evaluation_policy, in_order)
+
+
+class DivergedError(Exception):
+    """A loss or a gradient became infinite or not a number: the run can teach nothing more."""
 
 
 class Learner:
@@ -146,11 +154,21 @@ class Learner:
         self._add(self.agent.train_behaviour(self._posteriors))
 
     def report(self, clock: Clock) -> Iterator[Metrics]:
-        """Yields the means since the last report, if there was an update."""
+        """Yields the means since the last report, if there was an update.
+
+        Raises:
+            DivergedError: If one of them is infinite or not a number.
+        """
         if self._sums:
             means = {name: float(sum_) / self._counts[name] for name, sum_ in self._sums.items()}
             self._sums.clear()
             self._counts.clear()
+            lost = [name for name, mean in means.items() if not math.isfinite(mean)]
+            if lost:
+                raise DivergedError(
+                    f"training diverged: {', '.join(lost)} not finite at update {clock.updates} "
+                    f"({clock.env_frames} env_frames)"
+                )
             yield Metrics(clock.env_frames, clock.updates, means)
 
     def _add(self, metrics: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ default therefore draws once per sequence and reconstructs the clean frame.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -40,11 +40,11 @@ class RandomShift(Modification):
     target: Literal["clean", "shifted"] = "clean"  # what the decoder reconstructs
 
     @classmethod
-    def null(cls, config: AgentConfig) -> Self:
+    def null(cls, config: AgentConfig) -> "RandomShift":
         return cls(pad=0)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        return budget.prefill_frames
+        return float(budget.prefill_frames)
 
     def install(self, parts: Parts) -> Parts:
         return parts.with_view(ShiftedViews(self)) if self.pad else parts

@@ -6,7 +6,7 @@ D'Oro et al., "Sample-Efficient Reinforcement Learning by Breaking the Replay Ra
 compute, until the agent overfits its early data.
 """
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class ReplayRatio(Modification):
     env_frames_per_update: float = Field(gt=0)
 
     @classmethod
-    def null(cls, config: AgentConfig) -> Self:
+    def null(cls, config: AgentConfig) -> "ReplayRatio":
         return cls(env_frames_per_update=config.env_frames_per_update)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:

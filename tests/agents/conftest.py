@@ -1,0 +1,188 @@
+"""What the agent's tests share: small agents, batches, digests, and a life without an emulator."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from agents.config import Budget, Protocol, agent_config
+from agents.dreamer.agent import Agent
+from agents.dreamer.world_model import Batch
+from agents.parts import Parts
+from agents.streams import Streams
+from agents.training.loop import Learner
+from agents.training.recipe import (
+    Clock,
+    Collect,
+    TrainBehaviour,
+    TrainWorldModel,
+    dreamer_recipe,
+)
+from agents.training.replay import Replay
+
+ACTIONS = 5
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread_and_every_warning():
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+    torch.set_warn_always(True)  # else a warning fails whichever test comes first
+    yield
+    torch.set_warn_always(False)
+    torch.set_float32_matmul_precision(precision)
+    torch.set_num_threads(threads)
+
+
+def _digest(value):
+    """Sha256 of nested mappings, sequences, tensors and plain values."""
+    digest = hashlib.sha256()
+
+    def feed(value):
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        elif isinstance(value, Mapping):
+            for key in sorted(value, key=str):
+                digest.update(str(key).encode())
+                feed(value[key])
+        elif isinstance(value, list | tuple):
+            digest.update(f"{len(value)} items".encode())
+            for item in value:
+                feed(item)
+        else:
+            digest.update(repr(value).encode())
+
+    feed(value)
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session")
+def digest():
+    return _digest
+
+
+def _random_batch(B, T, *, actions=ACTIONS, seed=0):
+    """A batch whose sequences start at row 0, with rewards beyond 1 and a few terminal rows."""
+    generator = torch.Generator().manual_seed(seed)
+    is_first = torch.zeros(B, T, dtype=torch.bool)
+    is_first[:, 0] = True
+    return Batch(
+        image=torch.randint(0, 256, (B, T, 1, 64, 64), generator=generator, dtype=torch.uint8),
+        action=torch.randint(0, actions, (B, T), generator=generator),
+        reward=2 * torch.randn(B, T, generator=generator),
+        is_first=is_first,
+        is_terminal=torch.rand(B, T, generator=generator) < 0.2,
+    )
+
+
+@pytest.fixture(scope="session")
+def random_batch():
+    return _random_batch
+
+
+@pytest.fixture
+def uniforms():
+    """Draws numbers in [0, 1) from one seeded generator per test."""
+    generator = torch.Generator().manual_seed(20)
+    return lambda *shape: torch.rand(*shape, generator=generator)
+
+
+@pytest.fixture
+def make_agent():
+    """A micro agent of 5 actions; keyword arguments override its configuration."""
+
+    def make(seed=0, *, actions=ACTIONS, parts=None, **settings):
+        parts = Parts(agent_config("micro", **settings)) if parts is None else parts
+        return Agent(parts, actions, Streams(seed))
+
+    return make
+
+
+@pytest.fixture
+def perturb():
+    """Moves every parameter, biases included, away from its initial value."""
+
+    def perturb(module, scale=0.3):
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter += scale * torch.randn(parameter.shape, generator=generator)
+        return module
+
+    return perturb
+
+
+def _filled_replay(length):
+    """Two complete episodes of noise, the same in every test."""
+    rng = np.random.default_rng(5)
+    replay = Replay(6 * length, length)
+    for steps in (length, 2 * length + 1):
+        replay.begin(rng.integers(0, 256, (1, 64, 64), dtype=np.uint8))
+        for t in range(steps):
+            replay.add(
+                int(rng.integers(ACTIONS)),
+                rng.integers(0, 256, (1, 64, 64), dtype=np.uint8),
+                float(rng.normal()),
+                terminated=t == steps - 1,
+                ended=t == steps - 1,
+            )
+    return replay
+
+
+@pytest.fixture
+def filled_replay():
+    return _filled_replay
+
+
+@dataclass
+class Life:
+    """What an agent did and became."""
+
+    agent: Agent
+    events: list
+    actions: list
+    metrics: list
+
+    @property
+    def outcome(self):
+        """Everything but the positions of the random streams."""
+        state = self.agent.state_dict()
+        del state["streams"]
+        return _digest([state, self.events, self.actions])
+
+
+@pytest.fixture
+def live():
+    """Carries out the recipe of some parts on a replay of noise, without an emulator."""
+
+    def live(parts, seed=0, *, env_frames=128, prefill_frames=40):
+        agent = Agent(parts, ACTIONS, Streams(seed))
+        replay = _filled_replay(parts.config.length)
+        learner, clock = Learner(agent, replay), Clock(episodes=replay.episodes)
+        budget = Budget(env_frames=prefill_frames + env_frames, prefill_frames=prefill_frames)
+        rng, state, is_first = np.random.default_rng(6), agent.begin(1), torch.ones(1)
+        life = Life(agent, [], [], [])
+        for event in dreamer_recipe(parts.config, budget, Protocol(), clock):
+            life.events.append(event)
+            match event:
+                case Collect(policy=policy):
+                    clock.env_frames += 4
+                    image = torch.from_numpy(rng.integers(0, 256, (1, 1, 64, 64), dtype=np.uint8))
+                    if policy == "behaviour":
+                        state = agent.act(image, is_first, state, stream="acting")
+                        is_first = torch.zeros(1)
+                        life.actions.append(int(state.action))
+                case TrainWorldModel():
+                    learner.train_world_model()
+                    clock.updates += 1
+                case TrainBehaviour():
+                    learner.train_behaviour()
+                    life.metrics += [report.values for report in learner.report(clock)]
+        return life
+
+    return live

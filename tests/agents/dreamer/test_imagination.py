@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from agents.config import agent_config
+from agents.dreamer.behaviour import Behaviour
+from agents.dreamer.distributions import one_hot_sample
+from agents.dreamer.imagination import Trajectory, imagine
+from agents.dreamer.rssm import LatentState
+from agents.dreamer.world_model import Posteriors, WorldModel
+from agents.streams import Streams
+
+H, N, ACTIONS = 4, 6, 5
+
+
+@pytest.fixture
+def model(perturb):
+    return perturb(WorldModel(agent_config("micro"), ACTIONS, Streams(0)), 0.3)
+
+
+@pytest.fixture
+def actor(perturb):
+    return perturb(Behaviour(agent_config("micro"), ACTIONS, Streams(0)).actor, 0.3)
+
+
+@pytest.fixture
+def start(uniforms):
+    stoch = one_hot_sample(torch.zeros(N, 4, 4), uniforms(N, 4)).flatten(1)
+    is_terminal = torch.tensor([0.0, 1, 0, 0, 0, 1])
+    return Posteriors(LatentState(stoch, 2 * uniforms(N, 16) - 1), is_terminal)
+
+
+@pytest.fixture
+def draws(uniforms):
+    return {"latent_uniforms": uniforms(H, N, 4), "action_uniforms": uniforms(H, N)}
+
+
+def hand_made(disc, start_disc):
+    disc = torch.tensor(disc)[:, None]
+    H = len(disc)
+    return Trajectory(
+        feat=torch.zeros(H + 1, 1, 2),
+        action=torch.zeros(H, 1, 3),
+        reward=torch.zeros(H, 1),
+        disc=disc,
+        start_reward=torch.zeros(1),
+        start_disc=torch.tensor([start_disc]),
+    )
+
+
+def test_the_weight_is_the_product_of_the_discounts_before():
+    # state      z0    z1    z2    z3        H = 3
+    # discount   .5    .25   .5    .125      d_0 from data, d_1..d_3 imagined
+    # weight     1     .5    .125  -
+    trajectory = hand_made([0.25, 0.5, 0.125], start_disc=0.5)
+    assert trajectory.weight.flatten().tolist() == [1, 0.5, 0.125]
+
+
+def test_after_a_terminal_start_nothing_counts_but_the_start_itself():
+    trajectory = hand_made([0.9, 0.9, 0.9, 0.9], start_disc=0.0)
+    assert trajectory.weight.flatten().tolist() == [1, 0, 0, 0]
+
+
+def test_the_shortest_horizon_has_two_weights():
+    assert hand_made([0.9, 0.9], start_disc=0.5).weight.flatten().tolist() == [1, 0.5]
+
+
+def test_a_dream_has_the_written_shapes_and_no_gradient(model, actor, start, draws):
+    trajectory = imagine(model, actor, start, **draws)
+    assert trajectory.feat.shape == (H + 1, N, 32)
+    assert trajectory.action.shape == (H, N, ACTIONS)
+    assert trajectory.reward.shape == trajectory.disc.shape == trajectory.weight.shape == (H, N)
+    tensors = [value for value in vars(trajectory).values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 6
+    assert not any(tensor.requires_grad for tensor in tensors)
+
+
+def test_a_dream_starts_from_the_given_states(model, actor, start, draws):
+    trajectory = imagine(model, actor, start, **draws)
+    assert torch.equal(trajectory.feat[0], start.state.feat)
+    expected = torch.tensor([0.999, 0, 0.999, 0.999, 0.999, 0])
+    torch.testing.assert_close(trajectory.start_disc, expected)
+    torch.testing.assert_close(trajectory.start_reward, model.reward(start.state.feat)[:, 0])
+
+
+def test_each_action_is_drawn_in_its_state_and_moves_to_the_next(model, actor, start, draws):
+    trajectory = imagine(model, actor, start, **draws)
+    for t in range(H):
+        feat = trajectory.feat[t]
+        action = one_hot_sample(actor(feat), draws["action_uniforms"][t])
+        assert torch.equal(trajectory.action[t], action)
+        state = LatentState(feat[:, :16], feat[:, 16:])
+        following = model.rssm.img_step(state, action, draws["latent_uniforms"][t])
+        assert torch.equal(trajectory.feat[t + 1], following.feat)
+
+
+def test_rewards_and_discounts_are_those_of_the_state_that_is_entered(model, actor, start, draws):
+    trajectory = imagine(model, actor, start, **draws)
+    for t in range(H):
+        feat = trajectory.feat[t + 1]
+        torch.testing.assert_close(trajectory.reward[t], model.reward(feat)[:, 0])
+        torch.testing.assert_close(trajectory.disc[t], model.discount(feat)[:, 0].sigmoid())
+
+
+def test_dreams_do_not_touch_each_other(model, actor, start, draws):
+    trajectory = imagine(model, actor, start, **draws)
+    changed = {name: value.clone() for name, value in draws.items()}
+    changed["action_uniforms"][:, 2] = 1 - draws["action_uniforms"][:, 2] - 2**-24
+    other = imagine(model, actor, start, **changed)
+    kept = [0, 1, 3, 4, 5]
+    assert torch.equal(other.feat[:, kept], trajectory.feat[:, kept])
+    assert not torch.equal(other.feat[:, 2], trajectory.feat[:, 2])

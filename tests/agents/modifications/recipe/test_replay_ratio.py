@@ -1,0 +1,43 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from agents.assemble import assemble
+from agents.config import Budget, agent_config
+from agents.modifications.recipe.replay_ratio import ReplayRatio
+from agents.training.recipe import Collect, TrainWorldModel
+
+BUDGET = Budget(env_frames=4000, prefill_frames=400)
+
+
+@pytest.mark.parametrize("every", [64, 32, 16, 8, 4, 2, 1])
+def test_a_life_has_one_update_every_e_frames(live, every):
+    config = agent_config("micro", env_frames_per_update=10.0)
+    life = live(assemble(config, [ReplayRatio(env_frames_per_update=every)]), env_frames=64)
+    assert sum(event == TrainWorldModel() for event in life.events) == 2 + 64 // every
+    assert sum(isinstance(event, Collect) for event in life.events) == (40 + 64) // 4
+
+
+def test_nothing_but_the_ratio_is_set():
+    config = agent_config("micro")
+    edited = assemble(config, [ReplayRatio(env_frames_per_update=4)]).config
+    assert edited == config.model_copy(update={"env_frames_per_update": 4.0})
+
+
+def test_it_first_acts_when_base_or_arm_makes_its_first_update():
+    config = agent_config("micro")  # E = 64
+    assert ReplayRatio(env_frames_per_update=16).first_action(config, BUDGET) == 416
+    assert ReplayRatio(env_frames_per_update=2).first_action(config, BUDGET) == 402
+    assert ReplayRatio(env_frames_per_update=1000).first_action(config, BUDGET) == 464
+
+
+def test_its_null_is_the_bases_own_ratio():
+    config = agent_config("micro", env_frames_per_update=12.5)
+    assert ReplayRatio.null(config) == ReplayRatio(env_frames_per_update=12.5)
+
+
+@pytest.mark.parametrize("every", [0, -4, math.nan, "8"])
+def test_a_ratio_that_means_nothing_is_refused(every):
+    with pytest.raises(ValidationError):
+        ReplayRatio(env_frames_per_update=every)
