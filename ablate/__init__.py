@@ -1,0 +1,1 @@
+"""The harness: what runs, when, and on which device."""

@@ -1,0 +1,97 @@
+"""The program `ablate`: its commands, and what happens when one of them fails."""
+
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ablate.cli import plan, show, work
+
+FAILED = 2
+"""Exit code of a command that could not do what it was asked."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands; turns every error into one paragraph."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Accepts `--debug` anywhere on the line."""
+        if "--debug" in args:
+            args = ["--debug", *(word for word in args if word != "--debug")]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command; an error becomes a paragraph on standard error and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if hasattr(error, "format_message"):  # about the command line: typer words those
+                raise
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            typer.echo(f"Error: {explanation(error)}", err=True)
+            raise typer.Exit(FAILED) from error
+
+
+def explanation(error: Exception) -> str:
+    """One paragraph about what went wrong."""
+    from ablate.cli.output import CommandError
+    from ablate.scheduler import SchedulerError
+    from ablate.study import StudyError
+    from results.database.errors import DatabaseError
+    from results.statistics.errors import StatisticsError
+
+    if isinstance(
+        error, StudyError | DatabaseError | StatisticsError | SchedulerError | CommandError
+    ):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}."
+    return (
+        f"{type(error).__name__}: {error}. This is a fault in ablate itself: please report it, "
+        "with what the same command prints under --debug."
+    )
+
+
+app = typer.Typer(
+    name="ablate",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("studies")(plan.studies)
+app.command("mods")(plan.mods)
+app.command("plan")(plan.plan)
+app.command("submit")(plan.submit)
+app.command("work")(work.work)
+app.command("run")(work.run)
+app.command("status")(show.status)
+app.command("table")(show.table)
+app.command("plot")(show.plot)
+app.command("report")(show.report)
+app.command("diff")(plan.diff)
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Ablation studies of a model-based agent: say what to switch, run it, read the answer.
+
+    A study file names toggles, games and seeds. `ablate plan` shows what it would run, `ablate
+    run` runs it and writes a report, `ablate status` says where it stands.
+    """
+
+
+def run() -> None:
+    """Runs the program with the arguments of the command line."""
+    app(prog_name="ablate" if not sys.argv[0].endswith("__main__.py") else "python -m ablate")

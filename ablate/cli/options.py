@@ -1,0 +1,66 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATABASE = "ablate.sqlite"
+
+StudyFileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study file (path/to/NAME.toml), or the name of one in ./studies or of one that "
+        "came with the project.",
+        show_default=False,
+    ),
+]
+StudyNameArgument = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="Name of a study in the database.", show_default=False),
+]
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--db", envvar="ABLATE_DB", metavar="PATH", help="The results database: a file or a URL."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Queue this study's failed runs again.")
+]
+SlotsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Worker processes side by side, one thread each; one per physical core unless given.",
+        show_default=False,
+    ),
+]
+PartialOption = Annotated[
+    bool,
+    typer.Option("--partial", help="Answer with the runs that are finished, and say how many."),
+]
+AtOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Compare at this many env frames; the end unless given.", show_default=False
+    ),
+]
+GameOption = Annotated[
+    list[str] | None,
+    typer.Option("--game", help="Only this game; repeat for several.", show_default=False),
+]
+ArmOption = Annotated[
+    list[str] | None,
+    typer.Option("--arm", help="Only this arm; repeat for several.", show_default=False),
+]
+LevelOption = Annotated[float, typer.Option("--ci", help="Level of the intervals.")]
+ResamplesOption = Annotated[
+    int, typer.Option(min=1, help="Bootstrap resamples of the aggregates.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Where to write.", show_default=False)
+]

@@ -1,0 +1,47 @@
+"""What commands print: JSON, tables for readers, and errors of their own."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ablate.runspec import plain
+
+
+class CommandError(Exception):
+    """A command that cannot do what its options ask; one paragraph with the remedy."""
+
+
+def print_json(value: object) -> None:
+    """Prints a value as JSON."""
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table for a console; columns whose name begins with `#` hold numbers."""
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in columns:
+        number = column.startswith("#")
+        drawn.add_column(
+            column.removeprefix("#"), justify="right" if number else "left", overflow="fold"
+        )
+    for row in rows:
+        drawn.add_row(*(_text(field) for field in row))
+    return drawn
+
+
+def show(*things: Any) -> None:
+    """Prints texts and tables to standard output, without reading markup into texts."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    for thing in things:
+        console.print(thing, soft_wrap=isinstance(thing, str))
+
+
+def _text(field: object) -> str:
+    if isinstance(field, int) and not isinstance(field, bool):
+        return f"{field:,}"
+    return str(field)

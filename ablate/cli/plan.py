@@ -1,0 +1,154 @@
+"""Commands before the work: what studies and modifications there are, and what one would run."""
+
+from typing import Annotated
+
+import typer
+
+from ablate.cli.options import (
+    DATABASE,
+    DatabaseOption,
+    JsonOption,
+    RetryOption,
+    StudyFileArgument,
+)
+
+
+def studies(json: JsonOption = False) -> None:
+    """List the study files that can be run."""
+    from ablate.cli.output import print_json, show, table
+    from ablate.grid import cells
+    from ablate.study_files import listed_studies
+
+    found = listed_studies()
+    if json:
+        print_json(
+            [
+                {
+                    "name": listed.name,
+                    "place": listed.place,
+                    "question": listed.file.study.question if listed.file else None,
+                    "runs": len(cells(listed.file.study)) if listed.file else None,
+                    "problem": listed.problem,
+                }
+                for listed in found
+            ]
+        )
+        return
+    rows = [
+        (
+            listed.name,
+            listed.place,
+            len(cells(listed.file.study)) if listed.file else "-",
+            listed.file.study.question if listed.file else listed.problem,
+        )
+        for listed in found
+    ]
+    show(table(None, ["study", "place", "#runs", "question"], rows))
+
+
+def mods(
+    name: Annotated[
+        str | None, typer.Argument(help="Only this one, with its settings.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the modifications that a toggle can switch on."""
+    from dataclasses import asdict, astuple
+
+    from ablate.catalogue import described, find_modification
+    from ablate.cli.output import print_json, show, table
+
+    found = described() if name is None else (find_modification(name),)
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    columns = ["modification", "family", "seam", "what it does", "source"]
+    rows = [(one.name, one.family, one.seam, one.summary, one.paper) for one in found]
+    show(table(None, columns, rows))
+    settings = [(one.name, *astuple(field)) for one in found for field in one.settings]
+    show(table("Settings", ["modification", "setting", "type", "default"], settings))
+
+
+def plan(
+    study: StudyFileArgument, db: DatabaseOption = DATABASE, json: JsonOption = False
+) -> None:
+    """Show what a study would run and how long it may take.
+
+    Nothing is written. What the database holds already is not run again. Every arm's agent is
+    put together, so a study that cannot run is refused here.
+    """
+    from ablate.cli.output import print_json, show
+    from ablate.cli.plan_text import plan_json, plan_tables
+    from ablate.devices import default_slots
+    from ablate.planner import assemble_study, existing_database, make_plan
+    from ablate.study_files import find_study
+
+    planned = make_plan(assemble_study(find_study(study)), existing_database(db))
+    if json:
+        print_json(plan_json(planned))
+    else:
+        show(*plan_tables(planned, slots=default_slots()))
+
+
+def submit(
+    study: StudyFileArgument,
+    db: DatabaseOption = DATABASE,
+    retry_failed: RetryOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Put a study's runs into the queue.
+
+    Runs that the database has already, whichever study asked for them, are shared.
+    """
+    from dataclasses import asdict
+
+    from ablate import planner
+    from ablate.cli.output import print_json, show
+    from ablate.cli.plan_text import submission_text
+    from ablate.study_files import find_study
+    from results.database.engine import open_database
+
+    assembled = planner.assemble_study(find_study(study))
+    submission = planner.submit(
+        assembled, open_database(db, create=True), retry_failed=retry_failed
+    )
+    name = assembled.study.name
+    if json:
+        print_json({"study": name, "runs": len(assembled.runs), **asdict(submission)})
+    else:
+        show(*(f"Note: {message}." for message in assembled.messages))
+        show(submission_text(name, submission), f"Work on it: ablate work {name}")
+
+
+def diff(
+    left: Annotated[
+        str, typer.Argument(help="A run id, or an arm as STUDY/ARM.", show_default=False)
+    ],
+    right: Annotated[
+        str, typer.Argument(help="A run id, or an arm as STUDY/ARM.", show_default=False)
+    ],
+    db: DatabaseOption = DATABASE,
+    json: JsonOption = False,
+) -> None:
+    """Show what makes two runs, or two arms, different."""
+    from dataclasses import asdict
+
+    from ablate.cli.output import print_json, show, table
+    from ablate.comparison import compare
+    from results.database.engine import open_database
+
+    found = compare(open_database(db), left, right)
+    if json:
+        print_json([asdict(difference) for difference in found])
+    elif not found:
+        show(f"{left} and {right} are the same: nothing that decides a result differs.")
+    else:
+        rows = [
+            (
+                one.path,
+                "-" if one.left is None else one.left,
+                "-" if one.right is None else one.right,
+            )
+            for one in found
+        ]
+        show(table(None, ["what", left, right], rows))

@@ -1,0 +1,120 @@
+"""How a plan and a submission are put into words."""
+
+from typing import Any
+
+from ablate.cli.output import table
+from ablate.planner import Plan
+from ablate.progress import duration
+from ablate.resolution import ResolvedModification
+from results.database.records import Submission
+
+
+def plan_json(plan: Plan) -> dict[str, object]:
+    """A plan as plain values."""
+    assembled, study = plan.assembled, plan.assembled.study
+    return {
+        "study": study.name,
+        "question": study.question,
+        "runs": len(plan.runs),
+        "counts": plan.counts,
+        "arms": [
+            {
+                "name": name,
+                "identity": arm.record.identity,
+                "toggles": arm.record.toggles,
+                "updates": arm.updates,
+            }
+            for name, arm in assembled.arms.items()
+        ],
+        "toggles": [
+            {
+                "toggle": level.toggle,
+                "level": level.level,
+                "modifications": [
+                    {
+                        "name": one.name,
+                        "settings": one.settings,
+                        "first_action_env_frames": one.first_action,
+                    }
+                    for one in level.modifications
+                ],
+            }
+            for level in assembled.levels
+        ],
+        "games": study.games,
+        "seeds": study.seeds,
+        "env_frames": study.env_frames,
+        "prefill_frames": study.prefill_frames,
+        "protocol": study.protocol,
+        "evaluation": study.evaluation,
+        "seconds_to_do": plan.seconds_to_do,
+        "seconds_measured": plan.measured,
+        "messages": assembled.messages,
+    }
+
+
+def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
+    """A plan for readers: arms, toggles, what exists, and the time."""
+    assembled, study = plan.assembled, plan.assembled.study
+    toggles = [
+        (level.label, one.name, _settings(one), f"{one.first_action:,.0f}")
+        for level in assembled.levels
+        for one in level.modifications
+    ]
+    arms = [
+        (
+            name,
+            ", ".join(arm.record.toggles) or "none",
+            arm.updates,
+            sum(run.run.arm == name for run in plan.runs),
+        )
+        for name, arm in assembled.arms.items()
+    ]
+    things: list[Any] = [f"{study.name}: {study.question}"]
+    if toggles:
+        columns = ["toggle", "modification", "settings", "#acts from env frame"]
+        things.append(table("Toggles", columns, toggles))
+    things.append(table("Arms", ["arm", "toggles on", "#updates at most", "#runs"], arms))
+    things += [f"Note: {message}." for message in assembled.messages]
+    things.append(
+        f"{len(assembled.arms)} arms x {len(study.games)} games x {len(study.seeds)} seeds = "
+        f"{len(plan.runs)} runs of {study.env_frames:,} env frames "
+        f"({study.prefill_frames:,} of them prefill)"
+    )
+    things.append(f"Protocol {study.protocol}; score from {study.evaluation}")
+    counts = ", ".join(f"{number} {word}" for word, number in plan.counts.items() if number)
+    things.append(f"Runs: {counts}")
+    things.append(_time_text(plan, slots))
+    return things
+
+
+def submission_text(name: str, submission: Submission) -> str:
+    """What a submission did, in one line."""
+    parts = {
+        "new": submission.new,
+        "finished already": submission.reused_finished,
+        "queued already": submission.already_queued,
+        "running": submission.running,
+        "queued again": submission.retried,
+        "failed": submission.failed,
+    }
+    words = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
+    return f"{name}: {sum(parts.values())} runs submitted ({words})"
+
+
+def _time_text(plan: Plan, slots: int) -> str:
+    if not plan.seconds_to_do:
+        return "Nothing is left to run."
+    to_do = [run.measured for run in plan.runs if run.to_do]
+    if all(to_do):
+        basis = "from earlier runs"
+    elif any(to_do):
+        basis = "partly from earlier runs, partly a rough guess"
+    else:
+        basis = "a rough guess: nothing like it has run yet"
+    busy = min(slots, len(to_do))
+    return f"Time: about {duration(plan.seconds_to_do / busy)} with {busy} workers ({basis})"
+
+
+def _settings(modification: ResolvedModification) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in modification.settings.items()) or "none"

@@ -1,0 +1,208 @@
+"""Commands that read: where a study stands, and what it found. None of them needs torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.options import (
+    DATABASE,
+    ArmOption,
+    AtOption,
+    DatabaseOption,
+    GameOption,
+    JsonOption,
+    LevelOption,
+    OutputOption,
+    PartialOption,
+    ResamplesOption,
+    SeedOption,
+    StudyNameArgument,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from results.statistics.options import Options
+
+
+def status(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Name of a study; all of them unless given.", show_default=False),
+    ] = None,
+    db: DatabaseOption = DATABASE,
+    json: JsonOption = False,
+) -> None:
+    """Show where studies and their runs stand."""
+    from ablate.cli.output import print_json, show
+    from ablate.cli.status_text import studies_json, studies_table, study_json, study_tables
+    from ablate.study_files import study_name
+    from results.database import reading
+    from results.database.engine import open_database
+
+    engine = open_database(db)
+    if study is None:
+        frame = reading.studies(engine)
+        if json:
+            print_json(studies_json(frame))
+        else:
+            show(studies_table(frame))
+        return
+    name = study_name(study)
+    record, runs = reading.load_study(engine, name), reading.runs(engine, name)
+    if json:
+        print_json(study_json(record, runs))
+    else:
+        show(*study_tables(record, runs))
+
+
+def table(
+    study: StudyNameArgument,
+    kind: Annotated[
+        str,
+        typer.Option(help="scores, hns, aggregates, effects or interactions."),
+    ] = "hns",
+    format: Annotated[
+        str, typer.Option(help="rich, markdown, latex, csv, json or html.")
+    ] = "rich",
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    output: OutputOption = None,
+    partial: PartialOption = False,
+    at: AtOption = None,
+    game: GameOption = None,
+    arm: ArmOption = None,
+    ci: LevelOption = 0.95,
+    resamples: ResamplesOption = 5000,
+    seed: SeedOption = 0,
+    db: DatabaseOption = DATABASE,
+) -> None:
+    """Print a table of results."""
+    from ablate.cli.output import CommandError
+    from ablate.study import nearest
+    from ablate.study_files import study_name
+    from results.database.engine import open_database
+    from results.statistics.study_data import load
+    from results.tables import FORMATS, build, render
+
+    if format not in FORMATS:
+        raise CommandError(f"There is no format {format!r}; {nearest(format, FORMATS)}.")
+    options = _options(at, game, arm, ci, resamples, seed, partial)
+    data = load(open_database(db), study_name(study))
+    text = render(build(kind, data, options), "json" if json else format)
+    if output is None:
+        typer.echo(text.rstrip("\n"))
+    else:
+        from results.figures.drawn import write_whole
+
+        write_whole(output, (text.rstrip("\n") + "\n").encode())
+        typer.echo(str(output))
+
+
+def plot(
+    study: StudyNameArgument,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="curves, aggregates, effects or interference; repeat for several, all unless "
+            "given.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder; STUDY_figures unless given.", show_default=False
+        ),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Any of svg, pdf and png, separated by commas.")
+    ] = "svg,pdf,png",
+    partial: PartialOption = False,
+    at: AtOption = None,
+    game: GameOption = None,
+    arm: ArmOption = None,
+    ci: LevelOption = 0.95,
+    resamples: ResamplesOption = 5000,
+    seed: SeedOption = 0,
+    db: DatabaseOption = DATABASE,
+) -> None:
+    """Draw figures into files, with their numbers as CSV."""
+    from ablate.study_files import study_name
+    from results.database.engine import open_database
+    from results.figures import KINDS, draw, save
+    from results.statistics.errors import IncompleteStudy, StatisticsError
+    from results.statistics.study_data import load
+
+    options = _options(at, game, arm, ci, resamples, seed, partial)
+    name = study_name(study)
+    data = load(open_database(db), name)
+    folder = output if output is not None else Path(f"{name}_figures")
+    drawn = []
+    for wanted in kind or KINDS:
+        try:
+            drawn.append(draw(wanted, data, options))
+        except IncompleteStudy:
+            raise
+        except StatisticsError as error:
+            if kind:
+                raise
+            typer.echo(f"No figure {wanted}: {error}", err=True)
+    wanted_formats = [word.strip() for word in formats.split(",")]
+    for figure in drawn:
+        for path in save(figure, folder / figure.name, wanted_formats):
+            typer.echo(str(path))
+
+
+def report(
+    study: StudyNameArgument,
+    output: OutputOption = None,
+    partial: PartialOption = False,
+    at: AtOption = None,
+    game: GameOption = None,
+    arm: ArmOption = None,
+    ci: LevelOption = 0.95,
+    resamples: ResamplesOption = 5000,
+    seed: SeedOption = 0,
+    db: DatabaseOption = DATABASE,
+) -> None:
+    """Write one HTML file with every table and figure."""
+    from ablate.study_files import study_name
+    from results.database.engine import open_database
+
+    options = _options(at, game, arm, ci, resamples, seed, partial)
+    typer.echo(str(write_report(open_database(db), study_name(study), output, options)))
+
+
+def write_report(engine: "Engine", study: str, output: Path | None, options: "Options") -> Path:
+    """Writes the report to a file, STUDY_report.html unless given, and returns its path."""
+    from results import report as reports
+
+    path = output if output is not None else Path(f"{study}_report.html")
+    return reports.write(engine, study, path, options)
+
+
+def _options(
+    at: int | None,
+    game: list[str] | None,
+    arm: list[str] | None,
+    ci: float,
+    resamples: int,
+    seed: int,
+    partial: bool,
+) -> "Options":
+    from ablate.cli.output import CommandError
+    from results.statistics.options import Options
+
+    try:
+        return Options(
+            at=at,
+            games=tuple(game) if game else None,
+            arms=tuple(arm) if arm else None,
+            ci=ci,
+            resamples=resamples,
+            seed=seed,
+            partial=partial,
+        )
+    except ValueError as error:
+        raise CommandError(f"{error}.") from error

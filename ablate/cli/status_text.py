@@ -1,0 +1,106 @@
+"""How the standing of studies is put into words."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from ablate.cli.output import table
+from ablate.progress import duration
+from ablate.standing import Standing, last_line, run_label
+from results.database.records import RunState, StudyRecord
+
+STATES = tuple(state.value for state in RunState)
+
+
+def studies_json(studies: pd.DataFrame) -> list[dict[str, object]]:
+    """All studies as plain values."""
+    return [
+        {
+            "study": row["name"],
+            "question": row["question"],
+            "created_at": row["created_at"].isoformat(),
+            "runs": row["runs"],
+            "counts": {state: row[state] for state in STATES},
+        }
+        for row in studies.to_dict("records")
+    ]
+
+
+def studies_table(studies: pd.DataFrame) -> Any:
+    """All studies for readers."""
+    rows = [
+        (row["name"], row["runs"], *(row[state] for state in STATES), row["question"])
+        for row in studies.to_dict("records")
+    ]
+    numbers = [f"#{state}" for state in STATES]
+    return table(None, ["study", "#runs", *numbers, "question"], rows)
+
+
+def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
+    """One study as plain values: `runs` is how many there are, `run_list` what they are."""
+    return {
+        "study": study.name,
+        "question": study.question,
+        "runs": len(runs),
+        "counts": Standing(runs).counts,
+        "run_list": [
+            {
+                "run_id": row["run_id"],
+                "arm": row["arm"],
+                "game": row["game"],
+                "seed": row["seed"],
+                "state": row["state"],
+                "attempts": row["attempts"],
+                "env_frames": row["env_frames"],
+                "updates": row["updates"],
+                "seconds": None if pd.isna(row["seconds"]) else row["seconds"],
+                "error": row["error"] if row["state"] == RunState.FAILED else None,
+            }
+            for row in runs.to_dict("records")
+        ],
+    }
+
+
+def study_tables(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:
+    """One study for readers."""
+    standing = Standing(runs)
+    counts = ", ".join(f"{number} {state}" for state, number in standing.counts.items() if number)
+    things: list[Any] = [f"{study.name}: {study.question}", f"{len(runs)} runs: {counts}"]
+    finished = runs[runs["state"] == RunState.FINISHED.value]
+    cells = [
+        (
+            arm.name,
+            *(
+                f"{_count(finished, arm.name, game)}/{_count(runs, arm.name, game)}"
+                for game in study.games
+            ),
+        )
+        for arm in study.arms
+    ]
+    things.append(table("Finished runs", ["arm", *(f"#{game}" for game in study.games)], cells))
+    running = runs[runs["state"] == RunState.RUNNING.value]
+    if len(running):
+        rows = [
+            (
+                run_label(row["arm"], row["game"], row["seed"]),
+                f"{row['env_frames'] / study.env_frames:.0%}",
+                f"{row['host']}:{row['pid']}",
+                f"{_seconds_since(row['heartbeat_at'])} ago",
+            )
+            for row in running.to_dict("records")
+        ]
+        things.append(table("Running", ["run", "#done", "worker", "last heard"], rows))
+    if standing.failures:
+        rows_failed = [(failure.run, last_line(failure.error)) for failure in standing.failures]
+        things.append(table("Failed", ["run", "why"], rows_failed))
+        things.append(f"Try them again: ablate run {study.name} --retry-failed")
+    return things
+
+
+def _count(runs: pd.DataFrame, arm: str, game: str) -> int:
+    return int(((runs["arm"] == arm) & (runs["game"] == game)).sum())
+
+
+def _seconds_since(moment: datetime) -> str:
+    return duration(max(0.0, (datetime.now(UTC) - moment).total_seconds()))

@@ -1,0 +1,125 @@
+"""Commands that work: fill this machine with workers."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.options import (
+    DATABASE,
+    DatabaseOption,
+    OutputOption,
+    RetryOption,
+    SlotsOption,
+    StudyFileArgument,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from ablate.scheduler import Outcome
+
+SOME_FAILED = 1
+"""Exit code when the work is done but runs have failed."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def work(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="Work on this study only; on whatever is queued unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    slots: SlotsOption = None,
+    db: DatabaseOption = DATABASE,
+) -> None:
+    """Work on queued runs until none is left.
+
+    Start it in as many terminals as you like: every run is worked on once. Ctrl-C hands the runs
+    in hand back to the queue.
+    """
+    from ablate.study_files import study_name
+    from results.database.engine import open_database
+
+    name = None if study is None else study_name(study)
+    code = _conclude(_schedule(open_database(db), db, name, slots), name)
+    if code:
+        raise typer.Exit(code)
+
+
+def run(
+    study: StudyFileArgument,
+    slots: SlotsOption = None,
+    db: DatabaseOption = DATABASE,
+    retry_failed: RetryOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Submit a study, work on it, write its report.
+
+    Runs that are finished are not run again, so the same command goes on after an interruption,
+    and does nothing but write the report once everything is there.
+    """
+    from ablate import planner
+    from ablate.cli.output import show
+    from ablate.cli.plan_text import submission_text
+    from ablate.cli.show import write_report
+    from ablate.standing import Standing
+    from ablate.study_files import find_study
+    from results.database.engine import open_database
+    from results.statistics.options import Options
+
+    assembled = planner.assemble_study(find_study(study))
+    name = assembled.study.name
+    engine = open_database(db, create=True)
+    submission = planner.submit(assembled, engine, retry_failed=retry_failed)
+    show(*(f"Note: {message}." for message in assembled.messages))
+    counts = Standing.read(engine, name).counts
+    code = 0
+    if counts["finished"] == len(assembled.runs):
+        show(f"Nothing to compute: all {counts['finished']} runs of {name} are finished.")
+    else:
+        show(submission_text(name, submission))
+        code = _conclude(_schedule(engine, db, name, slots), name)
+    if code != INTERRUPTED:
+        path = write_report(engine, name, output, Options(partial=code == SOME_FAILED))
+        show(f"Report: {path}")
+    if code:
+        raise typer.Exit(code)
+
+
+def _schedule(engine: "Engine", db: str, study: str | None, slots: int | None) -> "Outcome":
+    from rich.console import Console
+
+    from ablate.devices import default_slots
+    from ablate.progress import display_for
+    from ablate.scheduler import Scheduler
+
+    count = default_slots() if slots is None else slots
+    display = display_for(Console(highlight=False))
+    return Scheduler(engine, database=db, study=study, slots=count, display=display).run()
+
+
+def _conclude(outcome: "Outcome", study: str | None) -> int:
+    """Says how the work ended, and returns the exit code that says the same."""
+    from ablate.cli.output import show
+    from ablate.progress import duration
+
+    name = study or "all studies"
+    left = outcome.counts["queued"] + outcome.counts["running"]
+    show(
+        f"{name}: {outcome.finished_here} runs finished here in {duration(outcome.seconds)}; "
+        f"{outcome.counts['finished']} finished in all, {left} left, "
+        f"{outcome.counts['failed']} failed"
+    )
+    for failure in outcome.failures:
+        typer.echo(f"failed: {failure.run}: {failure.error}", err=True)
+    if outcome.failures:
+        typer.echo(f"Try them again: ablate run {study or 'STUDY'} --retry-failed", err=True)
+    if outcome.interrupted:
+        typer.echo(f"Stopped. Go on with: ablate work {study or ''}".rstrip(), err=True)
+        return INTERRUPTED
+    return SOME_FAILED if outcome.failures else 0

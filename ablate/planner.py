@@ -1,0 +1,359 @@
+"""The planner: assembles every arm, asks the database what exists, estimates the time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+
+from ablate import grid
+from ablate.resolution import (
+    Resolution,
+    ResolvedLevel,
+    check_that_all_act,
+    evaluation_phrase,
+    resolve,
+    resolved_levels,
+)
+from ablate.runspec import RunSpec, canonical_json
+from ablate.speed import Speed
+from ablate.study import StudyError, StudyFile
+from agents import AGENT_VERSION
+from agents.assemble import AssemblyError, assemble
+from agents.config import AgentConfig, Budget, Protocol
+from agents.cost import estimate_seconds
+from agents.modification import Modification
+from agents.modifications import REGISTRY
+from agents.parts import Parts
+from agents.training.recipe import planned_updates
+from results.database import reading, store
+from results.database.engine import open_database
+from results.database.errors import StudyConflict
+from results.database.location import database_path
+from results.database.records import (
+    ArmRecord,
+    NormalizationRow,
+    RunRecord,
+    RunState,
+    RunStatus,
+    StudyRecord,
+    Submission,
+    ToggleRecord,
+)
+from results.statistics.normalize import TABLES, normalization
+
+PRECISION = "fp32"
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """One arm with its assembled agent.
+
+    Attributes:
+        record: As the database keeps it.
+        config: Of the assembled agent.
+        updates: How many updates its budget pays for.
+    """
+
+    record: ArmRecord
+    config: AgentConfig
+    updates: int
+
+
+@dataclass(frozen=True)
+class AssembledStudy:
+    """A study whose arms are all agents: what is submitted, and what a plan shows."""
+
+    file: StudyFile
+    study: StudyRecord
+    protocol: Protocol
+    budget: Budget
+    runs: tuple[RunRecord, ...]
+    arms: Mapping[str, PlannedArm]
+    levels: tuple[ResolvedLevel, ...]
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan.
+
+    Attributes:
+        run: What would be submitted.
+        status: What the database knows about it, or None if it is new.
+        seconds: What it took if it is finished, else what it should take.
+        measured: Whether `seconds` comes from finished runs.
+    """
+
+    run: RunRecord
+    status: RunStatus | None
+    seconds: float
+    measured: bool
+
+    @property
+    def to_do(self) -> bool:
+        """Whether a worker still has to spend time on it; a failed run waits for a retry."""
+        return self.status is None or self.status.state in (
+            RunState.QUEUED,
+            RunState.RUNNING,
+            RunState.CANCELLED,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, what exists of it, and what it would take."""
+
+    assembled: AssembledStudy
+    submitted: bool
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs by what a submission would find.
+
+        `done` runs were finished for this study, `reused` ones for another; `new` ones are not in
+        the database.
+        """
+        counts = dict.fromkeys(("new", "reused", "done", "queued", "running", "failed"), 0)
+        counts["cancelled"] = 0
+        for run in self.runs:
+            if run.status is None:
+                counts["new"] += 1
+            elif run.status.state is RunState.FINISHED:
+                counts["done" if self.submitted else "reused"] += 1
+            else:
+                counts[run.status.state.value] += 1
+        return counts
+
+    @property
+    def seconds_to_do(self) -> float:
+        """Seconds of work that are left, one run after the other."""
+        return sum(run.seconds for run in self.runs if run.to_do)
+
+    @property
+    def measured(self) -> bool:
+        """Whether every run that is left has been timed before."""
+        return all(run.measured for run in self.runs if run.to_do)
+
+
+def assemble_study(file: StudyFile) -> AssembledStudy:
+    """Builds the agent of every arm, and from them the runs.
+
+    Raises:
+        StudyError: If a word of the study means nothing, an arm cannot be assembled, two arms
+            are the same agent, or a modification would never act.
+    """
+    resolution = resolve(file)
+    check_that_all_act(resolution)
+    study = resolution.effective
+    arms: dict[str, PlannedArm] = {}
+    specs: dict[str, RunSpec] = {}
+    for arm in grid.arms(study):
+        modifications = _modifications(resolution, arm)
+        parts = _parts(resolution, arm, modifications)
+        specs[arm.name] = _spec(resolution, parts, modifications)
+        arms[arm.name] = _planned_arm(resolution, arm, parts, specs[arm.name])
+    records = tuple(arm.record for arm in arms.values())
+    _check_that_arms_differ(file, records)
+    return AssembledStudy(
+        file=file,
+        study=_study_record(resolution, records),
+        protocol=resolution.protocol,
+        budget=resolution.budget,
+        runs=tuple(_run_record(specs[cell.arm], cell) for cell in grid.cells(study)),
+        arms=arms,
+        levels=resolved_levels(resolution),
+        messages=resolution.messages,
+    )
+
+
+def existing_database(url: str) -> Engine | None:
+    """The database that a plan asks, or None if there is none yet: a plan makes none.
+
+    Raises:
+        DatabaseError: If there is one that cannot be used.
+    """
+    return open_database(url) if database_path(url).exists() else None
+
+
+def make_plan(assembled: AssembledStudy, engine: Engine | None) -> Plan:
+    """Asks the database what exists, and estimates what is left.
+
+    Args:
+        assembled: The study.
+        engine: The database, or None if there is none yet.
+
+    Raises:
+        StudyError: If other contents have been submitted under the same name.
+        DatabaseError: If the database cannot be read.
+    """
+    known: Mapping[str, RunStatus] = {}
+    submitted = False
+    speed = Speed({})
+    if engine is not None:
+        submitted = _is_submitted(assembled, engine)
+        known = store.existing_runs(engine, [run.identity for run in assembled.runs])
+        speed = Speed.measured(engine)
+    forecast = Forecast(assembled, speed)
+    return Plan(
+        assembled=assembled,
+        submitted=submitted,
+        runs=tuple(forecast.planned(run, known.get(run.identity)) for run in assembled.runs),
+    )
+
+
+def submit(assembled: AssembledStudy, engine: Engine, *, retry_failed: bool = False) -> Submission:
+    """Writes a study and its runs into the database, and the reference scores that it needs.
+
+    Raises:
+        StudyError: If other contents have been submitted under the same name.
+        DatabaseError: If the database cannot be written.
+    """
+    try:
+        submission = store.submit(
+            engine, assembled.study, assembled.runs, retry_failed=retry_failed
+        )
+    except StudyConflict as error:
+        raise assembled.file.error("name", f"is taken. {error}") from error
+    for name in TABLES:
+        rows = normalization(name).references.values()
+        store.put_normalization(
+            engine, name, [NormalizationRow(row.game, row.random, row.human) for row in rows]
+        )
+    return submission
+
+
+def _is_submitted(assembled: AssembledStudy, engine: Engine) -> bool:
+    """Whether the study is in the database already.
+
+    Raises:
+        StudyError: If other contents are there under its name.
+    """
+    study = assembled.study
+    if study.name not in set(reading.studies(engine)["name"]):
+        return False
+    if reading.load_study(engine, study.name).contents_sha256 != study.contents_sha256:
+        raise assembled.file.error(
+            "name",
+            f"is taken: {study.name} has been submitted to {engine.url.database} with other "
+            "contents. Give the changed study another name (runs that both ask for are shared), "
+            "or name another database with --db or ABLATE_DB.",
+        )
+    return True
+
+
+class Forecast:
+    """What runs should take: from measured ones, else from the arithmetic of their arm."""
+
+    def __init__(self, assembled: AssembledStudy, speed: Speed) -> None:
+        self._assembled = assembled
+        self._speed = speed
+        self._estimates: dict[str, float] = {}  # by arm; an estimate takes a moment
+
+    def planned(self, run: RunRecord, status: RunStatus | None) -> PlannedRun:
+        """A run with its time."""
+        if status is not None and status.seconds is not None:
+            return PlannedRun(run, status, status.seconds, measured=True)
+        seconds = self._speed.of(self._assembled.arms[run.arm].record.identity, run.game)
+        if seconds is not None:
+            return PlannedRun(run, status, seconds, measured=True)
+        return PlannedRun(run, status, self._estimate(run.arm), measured=False)
+
+    def _estimate(self, arm: str) -> float:
+        if arm not in self._estimates:
+            assembled = self._assembled
+            self._estimates[arm] = estimate_seconds(
+                assembled.arms[arm].config, assembled.budget, assembled.protocol
+            )
+        return self._estimates[arm]
+
+
+def _modifications(resolution: Resolution, arm: grid.Arm) -> tuple[Modification, ...]:
+    """Everything that an arm switches on, in installation order."""
+    found = {
+        modification.name: modification
+        for toggle, level in arm.on.items()
+        for modification in resolution.toggles[toggle][level]
+    }
+    return tuple(found[name] for name in REGISTRY if name in found)
+
+
+def _parts(resolution: Resolution, arm: grid.Arm, modifications: Sequence[Modification]) -> Parts:
+    try:
+        return assemble(resolution.config, modifications)
+    except AssemblyError as error:
+        raise StudyError(
+            f"{resolution.file.path}: the arm {arm.name} cannot be assembled: {error}."
+        ) from error
+
+
+def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modification]) -> RunSpec:
+    """The specification of an arm's first run; the others differ in game and seed."""
+    return RunSpec(
+        agent=parts.describe(),
+        agent_version=AGENT_VERSION,
+        game=resolution.study.games[0],
+        seed=resolution.study.seeds[0],
+        protocol=resolution.protocol.model_dump(),
+        budget=resolution.budget.model_dump(),
+        precision=PRECISION,
+        config=resolution.config.model_dump(),
+        modifications=tuple((item.name, item.model_dump()) for item in modifications),
+    )
+
+
+def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunSpec) -> PlannedArm:
+    return PlannedArm(
+        record=ArmRecord(
+            name=arm.name,
+            identity=spec.arm_identity,
+            agent=canonical_json(spec.agent),
+            toggles=dict(arm.on),
+        ),
+        config=parts.config,
+        updates=planned_updates(parts.config, resolution.budget),
+    )
+
+
+def _run_record(spec: RunSpec, cell: grid.Cell) -> RunRecord:
+    own = replace(spec, game=cell.game, seed=cell.seed)
+    return RunRecord(
+        identity=own.identity,
+        arm=cell.arm,
+        game=cell.game,
+        seed=cell.seed,
+        specification=own.to_json(),
+    )
+
+
+def _study_record(resolution: Resolution, arms: tuple[ArmRecord, ...]) -> StudyRecord:
+    study = resolution.effective
+    return StudyRecord(
+        name=study.name,
+        question=study.question,
+        source=resolution.file.source,
+        contents_sha256=resolution.study.contents_sha256,
+        protocol=resolution.protocol_label,
+        env_frames=study.env_frames,
+        prefill_frames=study.prefill_frames,
+        designs=tuple(study.designs),
+        games=study.games,
+        seeds=study.seeds,
+        toggles=tuple(
+            ToggleRecord(name=name, levels=tuple(toggle.levels), in_full=toggle.in_full)
+            for name, toggle in study.toggles.items()
+        ),
+        arms=arms,
+        evaluation=evaluation_phrase(resolution.protocol),
+    )
+
+
+def _check_that_arms_differ(file: StudyFile, arms: Sequence[ArmRecord]) -> None:
+    first: dict[str, str] = {}
+    for arm in arms:
+        if arm.identity in first:
+            raise StudyError(
+                f"{file.path}: the arms {first[arm.identity]} and {arm.name} are the same agent; "
+                "give their toggles different settings, or remove one."
+            )
+        first[arm.identity] = arm.name

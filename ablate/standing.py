@@ -1,0 +1,101 @@
+"""Standing: where the runs of a study are, and how long the rest will take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from ablate.progress import RunInHand
+from results.database import reading
+from results.database.records import RunState
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed, and the last line of its traceback."""
+
+    run: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The runs of a study, or of all studies, each once, at one moment.
+
+    Attributes:
+        runs: As `reading.runs` gives them.
+    """
+
+    runs: pd.DataFrame
+
+    @classmethod
+    def read(cls, engine: Engine, study: str | None) -> "Standing":
+        """Asks the database.
+
+        Args:
+            engine: The database.
+            study: Name of the study; None for all of them.
+
+        Raises:
+            DatabaseError: If there is no such study.
+        """
+        if study is not None:
+            return cls(reading.runs(engine, study))
+        names = [str(name) for name in reading.studies(engine)["name"]]
+        frames = [reading.runs(engine, name) for name in names]
+        if not frames:
+            return cls(pd.DataFrame(columns=["run_id", "arm", "state", "seconds"]))
+        return cls(pd.concat(frames).drop_duplicates("run_id"))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs are in each of the five states."""
+        found = self.runs["state"].value_counts()
+        return {state.value: int(found.get(state.value, 0)) for state in RunState}
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failed runs."""
+        failed = self.runs[self.runs["state"] == RunState.FAILED.value]
+        return tuple(
+            Failure(run_label(row.arm, row.game, row.seed), last_line(row.error))
+            for row in failed.itertuples()
+        )
+
+    @property
+    def holders(self) -> str:
+        """The processes that hold running runs."""
+        running = self.runs[self.runs["state"] == RunState.RUNNING.value]
+        return ", ".join(
+            f"process {pid} on {host}"
+            for host, pid in running[["host", "pid"]].drop_duplicates().itertuples(index=False)
+        )
+
+    def seconds_left(self, in_hand: Sequence[RunInHand], slots: int) -> float | None:
+        """What the queued runs and those in hand should still take, or None if unknown.
+
+        A run should take what the finished runs of its arm took on average; of any arm, if its
+        own has none.
+        """
+        finished = self.runs[self.runs["state"] == RunState.FINISHED.value]
+        if finished.empty:
+            return None
+        overall = float(finished["seconds"].mean())
+        means = finished.groupby("arm")["seconds"].mean()
+        by_arm = {str(arm): float(mean) for arm, mean in means.items()}
+        queued = self.runs[self.runs["state"] == RunState.QUEUED.value]["arm"]
+        waiting = sum(by_arm.get(arm, overall) for arm in queued)
+        begun = [by_arm.get(run.arm, overall) * (1 - run.fraction) for run in in_hand]
+        return max(max(begun, default=0.0), (waiting + sum(begun)) / slots)
+
+
+def run_label(arm: object, game: object, seed: object) -> str:
+    """A run, as lines of output name it."""
+    return f"{arm} · {game} · seed {seed}"
+
+
+def last_line(text: object) -> str:
+    """The last line of a traceback: what went wrong."""
+    lines = str(text).strip().splitlines()
+    return lines[-1] if lines else ""

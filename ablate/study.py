@@ -1,0 +1,290 @@
+"""Study: the typed, frozen contents of a study file, and reading one.
+
+What can be said about a file without knowing the agent is checked here; whether its games,
+modifications and settings exist is checked in `resolution`.
+"""
+
+import json
+import math
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ablate.runspec import sha256
+
+Design = Literal["base", "full", "leave_one_out", "add_one_in"]
+DESIGNS: tuple[str, ...] = get_args(Design)
+
+ON = "on"
+"""The level of a toggle that is only switched on or off."""
+
+MOST_SEEDS = 10_000
+
+FRAMES_PER_AGENT_STEP = 4  # a study is read without the agent, which has the same constant
+
+
+class StudyError(Exception):
+    """A study that cannot be read or run; one paragraph with file, key and remedy."""
+
+
+class Table(BaseModel):
+    """A table of a study file: frozen, closed, and strict about types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _seed_list(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MOST_SEEDS:
+            raise ValueError(f"wants a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds")
+        return list(range(value))
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"wants a number of seeds or a list of seeds, not {value!r}")
+    return value
+
+
+def _protocol_table(value: object) -> object:
+    if isinstance(value, str):
+        return {"base": value}
+    if not isinstance(value, dict):
+        raise ValueError(f"wants the name of a protocol or a table, not {value!r}")
+    return value
+
+
+def _toggle_table(value: object) -> object:
+    """Gives every toggle levels: a plain bundle has one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"wants a table of modifications, not {value!r}")
+    if "levels" not in value:
+        return {"levels": {ON: value}, "in_full": ON}
+    levels = value["levels"]
+    if "in_full" in value or not isinstance(levels, dict) or len(levels) != 1:
+        return value
+    return {**value, "in_full": next(iter(levels))}
+
+
+Bundle = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+"""Modification to settings."""
+
+
+class Toggle(Table):
+    """What a study switches: levels, each a bundle of modifications, and the one in `full`."""
+
+    levels: dict[str, Bundle] = Field(min_length=1)
+    in_full: str
+
+
+class Study(Table):
+    """The contents of a study file."""
+
+    name: str
+    question: str = Field(min_length=1)
+    designs: Annotated[tuple[Design, ...], Field(strict=False, min_length=1)]
+    games: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...],
+        Field(strict=False, min_length=1),
+        BeforeValidator(_seed_list),
+    ]
+    env_frames: int = Field(gt=0, multiple_of=FRAMES_PER_AGENT_STEP)
+    prefill_frames: int = Field(ge=0, multiple_of=FRAMES_PER_AGENT_STEP)
+    protocol: Annotated[dict[str, Any], BeforeValidator(_protocol_table)] = {"base": "atari100k"}
+    agent: dict[str, Any] = {}
+    toggles: dict[str, Annotated[Toggle, BeforeValidator(_toggle_table)]] = {}
+
+    @property
+    def contents_sha256(self) -> str:
+        """Of the parsed contents: comments and layout do not count, the toggles' order does."""
+        contents = self.model_dump()
+        contents["toggles"] = list(contents["toggles"].items())
+        return sha256(contents)
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study, the text it was read from, and the path that messages name."""
+
+    path: str
+    source: str
+    study: Study
+
+    def error(self, key: str, problem: str) -> StudyError:
+        """An error about one key of this file."""
+        return _error(self.path, key, problem)
+
+
+def read_study(path: Path, *, shown_as: str | None = None) -> StudyFile:
+    """Reads a study file and checks its form.
+
+    Args:
+        path: The file.
+        shown_as: What messages call it, if not by its path.
+
+    Raises:
+        StudyError: If the file cannot be read, is not TOML, or has an unknown key, a wrong type,
+            an empty list, something twice, or a name that is not the file's.
+    """
+    name = shown_as or str(path)
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{name}: the study file cannot be read: {error}") from error
+    return parse_study(source, path=name, stem=path.stem)
+
+
+def parse_study(source: str, *, path: str, stem: str) -> StudyFile:
+    """Parses the text of a study file.
+
+    Args:
+        source: TOML.
+        path: What messages call the file.
+        stem: The file's name without `.toml`, which the study must bear.
+
+    Raises:
+        StudyError: As `read_study`.
+    """
+    try:
+        raw = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: this is not TOML: {error}.") from error
+    _refuse_nan(path, raw)
+    try:
+        study = Study.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise StudyError(f"{path}: {explain(error, raw)}") from error
+    _check_names(path, stem, study)
+    _check_repetitions(path, study)
+    _check_sizes(path, study)
+    return StudyFile(path, source, study)
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A remedy for an unknown word: the nearest choice, or all of them when none is near."""
+    known = list(choices)
+    spelled = {choice.lower(): choice for choice in known}
+    near = get_close_matches(word.lower(), spelled, n=1, cutoff=0.5)
+    if near:
+        return f"nearest: {spelled[near[0]]}"
+    return f"choices: {', '.join(known)}"
+
+
+def explain(
+    error: ValidationError, raw: Mapping[str, Any], *, inside: str = "", keys: Iterable[str] = ()
+) -> str:
+    """One sentence on the first thing that a validation refused; unknown keys come first.
+
+    Args:
+        error: What pydantic says.
+        raw: The table that was validated.
+        inside: The key of that table in the file.
+        keys: Keys that the table may have, if it is not a study.
+    """
+    details = error.errors(include_url=False)
+    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
+    location = list(first["loc"])
+    if location[:1] == ["toggles"] and location[2:4] == ["levels", ON]:
+        toggle = raw.get("toggles", {}).get(location[1], {})
+        if isinstance(toggle, dict) and "levels" not in toggle:
+            del location[2:4]
+    key = _key(inside, location)
+    value = first.get("input")
+    match first["type"]:
+        case "extra_forbidden":
+            known = keys or (Study if len(location) == 1 else Toggle).model_fields
+            return f"unknown key `{key}`; {nearest(str(location[-1]), known)}."
+        case "missing":
+            if location[-1] == "in_full":
+                levels = ", ".join(raw["toggles"][location[1]]["levels"])
+                return f"`{key}` is missing: which of the levels ({levels}) is in the full agent?"
+            return f"`{key}` is missing."
+        case "literal_error":
+            expected = re.findall(r"'([^']*)'", first["msg"])
+            return f"unknown value {value!r} in `{key}`; {nearest(str(value), expected)}."
+        case "too_short":
+            return f"`{key}` is empty."
+        case "dict_type" | "model_type":
+            return f"`{key}` wants a table, not {value!r}."
+        case "tuple_type":
+            return f"`{key}` wants a list, not {value!r}."
+        case "value_error":
+            return f"`{key}` {first['ctx']['error']}."
+    message = first["msg"].removeprefix("Input ")
+    return f"`{key}` {message}, not {value!r}."
+
+
+def _key(inside: str, location: Iterable[str | int]) -> str:
+    key = inside
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
+    return key
+
+
+def _error(path: str, key: str, problem: str) -> StudyError:
+    return StudyError(f"{path}: `{key}` {problem}")
+
+
+def _refuse_nan(path: str, table: Mapping[str, Any]) -> None:
+    for key, value in _scalars(table):
+        if isinstance(value, float) and math.isnan(value):
+            raise _error(path, key, "is nan, which is not a number.")
+
+
+def _scalars(value: Any, key: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _scalars(item, _key(key, [name]))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _scalars(item, _key(key, [index]))
+    else:
+        yield key, value
+
+
+def _check_names(path: str, stem: str, study: Study) -> None:
+    if study.name != stem:
+        remedy = f'write name = "{stem}", or rename the file to {study.name}.toml.'
+        raise _error(path, "name", f"is {study.name!r}, but the file is {stem}.toml: {remedy}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", study.name):
+        raise _error(path, "name", f"is {study.name!r}; letters, digits, _ and - are allowed.")
+    for name, toggle in study.toggles.items():
+        for word in (name, *toggle.levels):
+            if not re.fullmatch(r"[A-Za-z0-9_]+", word):
+                problem = f"has the name {word!r}; letters, digits and _ are allowed."
+                raise _error(path, f"toggles.{name}", problem)
+        if "base" in toggle.levels:
+            problem = "names the base's level; leave it out, every factor has it."
+            raise _error(path, f"toggles.{name}.levels.base", problem)
+        if toggle.in_full not in toggle.levels:
+            problem = f"is {toggle.in_full!r}; {nearest(toggle.in_full, toggle.levels)}."
+            raise _error(path, f"toggles.{name}.in_full", problem)
+
+
+def _check_repetitions(path: str, study: Study) -> None:
+    lists = {"designs": study.designs, "games": study.games, "seeds": study.seeds}
+    for key, values in lists.items():
+        value, times = Counter[object](values).most_common(1)[0]
+        if times > 1:
+            raise _error(path, key, f"has {value!r} twice; name it once.")
+    setters: dict[str, str] = {}
+    for name, toggle in study.toggles.items():
+        for modification in {word for bundle in toggle.levels.values() for word in bundle}:
+            if modification in setters:
+                other = f"`toggles.{setters[modification]}`"
+                problem = f"and {other} both set {modification}; make them levels of one toggle."
+                raise _error(path, f"toggles.{name}", problem)
+        setters |= dict.fromkeys((word for b in toggle.levels.values() for word in b), name)
+
+
+def _check_sizes(path: str, study: Study) -> None:
+    if study.prefill_frames >= study.env_frames:
+        problem = f"is {study.prefill_frames}, which leaves nothing of env_frames = "
+        raise _error(path, "prefill_frames", f"{problem}{study.env_frames} to train in.")
+    if not study.toggles and (wanting := [name for name in study.designs if name != "base"]):
+        raise _error(path, "designs", f"has {wanting[0]!r}, but the study has no [toggles] table.")

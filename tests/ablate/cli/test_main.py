@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import pytest
+
+from ablate.cli.main import app
+
+COMMANDS = {"studies", "mods", "plan", "submit", "work", "run"} | {
+    "status",
+    "table",
+    "plot",
+    "report",
+    "diff",
+}
+
+
+def test_every_command_is_in_the_help(ablate) -> None:
+    result = ablate("--help")
+    assert result.exit_code == 0
+    listed = {line.split()[0] for line in result.output.split("Commands:")[1].splitlines() if line}
+    assert listed == COMMANDS == {command.name for command in app.registered_commands}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(ablate, command: str) -> None:
+    result = ablate(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_the_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from ablate.cli.main import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print([name for name in ('torch', 'pandas', 'sqlalchemy', 'pydantic', 'matplotlib',\n"
+        "                         'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_python_m_ablate_is_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ablate", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: python -m ablate" in done.stdout
+
+
+def test_a_fault_of_ours_is_one_paragraph_and_debug_shows_it(ablate, monkeypatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setattr("ablate.study_files.listed_studies", broken)
+    result = ablate("studies")
+    assert result.exit_code == 2
+    assert "ZeroDivisionError: oh no" in result.stderr
+    assert "Traceback" not in result.stderr
+    for words in (("--debug", "studies"), ("studies", "--debug")):
+        result = ablate(*words)
+        assert result.exit_code == 2
+        assert "Traceback" in result.stderr
+        assert "in broken" in result.stderr
+
+
+def test_an_error_of_the_operating_system_names_the_file(ablate, monkeypatch) -> None:
+    def unreadable() -> None:
+        raise PermissionError(13, "Permission denied", "/secret/x.toml")
+
+    monkeypatch.setattr("ablate.study_files.listed_studies", unreadable)
+    result = ablate("studies")
+    assert result.exit_code == 2
+    assert result.stderr.strip() == "Error: /secret/x.toml: Permission denied."
+
+
+def test_an_unknown_command_is_an_error(ablate) -> None:
+    assert ablate("plann").exit_code == 2

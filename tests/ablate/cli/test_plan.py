@@ -1,0 +1,105 @@
+import json
+
+from ablate.cli.main import app
+from agents.modifications import REGISTRY
+
+
+def test_the_shipped_studies_are_listed(ablate) -> None:
+    listed = json.loads(ablate("studies", "--json").stdout)
+    assert ("smoke", "shipped", 24) in [(one["name"], one["place"], one["runs"]) for one in listed]
+    assert "smoke" in ablate("studies").stdout
+
+
+def test_a_broken_study_is_listed_with_its_problem(ablate, tmp_path) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "broken.toml").write_text("= 3")
+    listed = {one["name"]: one for one in json.loads(ablate("studies", "--json").stdout)}
+    assert "not TOML" in listed["broken"]["problem"]
+    assert ablate("studies").exit_code == 0
+
+
+def test_the_modifications_are_listed(ablate) -> None:
+    listed = json.loads(ablate("mods", "--json").stdout)
+    assert [one["name"] for one in listed] == list(REGISTRY)
+    assert all(name in ablate("mods").stdout for name in REGISTRY)
+
+
+def test_one_modification_can_be_asked_for(ablate) -> None:
+    [one] = json.loads(ablate("mods", "random_shift", "--json").stdout)
+    assert {setting["name"] for setting in one["settings"]} == {"pad", "per", "target"}
+    result = ablate("mods", "random_shfit")
+    assert result.exit_code == 2
+    assert "nearest: random_shift" in result.stderr
+
+
+def test_a_plan_shows_arms_toggles_counts_and_time(ablate, write_study, tmp_path) -> None:
+    result = ablate("plan", str(write_study()))
+    assert result.exit_code == 0
+    for words in (
+        "base+augmentation",
+        "pad = 3",
+        "4 arms x 2 games x 2 seeds = 16 runs",
+        "16 new",
+        "Time: about",
+        "1 episode, argmax, at most 400 env frames",
+    ):
+        assert words in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["mini.toml"]
+
+
+def test_a_plan_as_json_holds_the_same(ablate, write_study) -> None:
+    plan = json.loads(ablate("plan", str(write_study()), "--json").stdout)
+    assert (plan["study"], plan["runs"], plan["counts"]["new"]) == ("mini", 16, 16)
+    assert [arm["name"] for arm in plan["arms"]] == [
+        "base",
+        "full",
+        "base+augmentation",
+        "base+ratio",
+    ]
+    assert plan["toggles"][1]["modifications"][0]["settings"] == {"env_frames_per_update": 32}
+    assert plan["seconds_to_do"] > 0
+
+
+def test_the_smoke_plan_shows_24_runs(ablate) -> None:
+    assert "= 24 runs" in ablate("plan", "smoke").stdout
+
+
+def test_a_toggle_that_is_the_base_is_told(ablate, write_study) -> None:
+    result = ablate("plan", str(write_study(("= 32 }", "= 64 }"))))
+    assert "ratio is the base agent" in result.stdout
+    assert "2 arms x 2 games x 2 seeds = 8 runs" in result.stdout
+
+
+def test_submitting_queues_the_runs_once(ablate, write_study) -> None:
+    path = str(write_study())
+    assert "16 runs submitted (16 new)" in ablate("submit", path).stdout
+    assert "16 runs submitted (16 queued already)" in ablate("submit", path).stdout
+    again = json.loads(ablate("submit", path, "--json").stdout)
+    assert (again["study"], again["runs"], again["new"]) == ("mini", 16, 0)
+
+
+def test_the_database_can_be_named_by_option_or_environment(
+    ablate, write_study, tmp_path, monkeypatch
+) -> None:
+    path = str(write_study())
+    ablate("submit", path, "--db", "a.sqlite")
+    monkeypatch.setenv("ABLATE_DB", "b.sqlite")
+    ablate("submit", path)
+    assert {"a.sqlite", "b.sqlite"} <= {entry.name for entry in tmp_path.iterdir()}
+
+
+def test_the_difference_of_two_arms_is_shown(ablate, write_study) -> None:
+    ablate("submit", str(write_study()))
+    [one] = json.loads(ablate("diff", "mini/base", "mini/base+ratio", "--json").stdout)
+    assert one == {"path": "agent.config.env_frames_per_update", "left": "64", "right": "32"}
+    assert "env_frames_per_update" in ablate("diff", "mini/base", "mini/base+ratio").stdout
+    assert "are the same" in ablate("diff", "mini/base", "mini/base").stdout
+
+
+def test_every_listing_has_json() -> None:
+    listing = {"studies", "mods", "plan", "submit", "status", "table", "diff"}
+    by_name = {command.name: command.callback for command in app.registered_commands}
+    for name in listing:
+        callback = by_name[name]
+        assert callback is not None
+        assert "json" in callback.__annotations__

@@ -1,0 +1,142 @@
+"""Real workers: the smallest agent on real frames."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import ablate as package
+from ablate.study_files import find_study
+from results.database import reading
+from results.database.engine import open_database
+
+TWO_RUNS = (
+    ('"base", "full", "leave_one_out", "add_one_in"', '"base", "full"'),
+    ('["Pong", "Assault"]', '["Pong"]'),
+    ("seeds = 2", "seeds = 1"),
+    ("[toggles.augmentation]\nrandom_shift = { pad = 3 }\n", ""),
+)
+
+
+def program(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+    """Starts `ablate` as a process of its own."""
+    home = str(Path(package.__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-m", "ablate", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": home},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_a_run_in_hand(database: Path) -> int:
+    """The process id of a worker that has begun to train."""
+    engine = open_database(database)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        runs = reading.runs(engine, "mini")
+        begun = runs[(runs["state"] == "running") & (runs["env_frames"] > 0)]
+        if len(begun):
+            engine.dispose()
+            return int(begun["pid"].iloc[0])
+        time.sleep(0.1)
+    raise AssertionError("no run was begun")
+
+
+def wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_a_killed_study_is_finished_by_running_it_again(ablate, write_study, tmp_path) -> None:
+    path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 3_000"))
+    assert ablate("submit", str(path)).exit_code == 0
+    database = tmp_path / "ablate.sqlite"
+    first = program("work", "mini", "--slots", "1", cwd=tmp_path)
+    worker = wait_for_a_run_in_hand(database)
+    os.kill(first.pid, signal.SIGSTOP)  # so that it does not start another worker
+    os.kill(worker, signal.SIGKILL)
+    first.kill()
+    first.communicate()
+
+    started = time.monotonic()
+    again = program("run", str(path), "--slots", "2", cwd=tmp_path)
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert time.monotonic() - started < 80  # less than a lease: nobody waited for the dead
+    status = json.loads(ablate("status", "mini", "--json").stdout)
+    assert status["counts"]["finished"] == status["runs"] == 2
+    assert sorted(run["attempts"] for run in status["run_list"]) == [1, 2]
+    assert all(run["env_frames"] == 3000 for run in status["run_list"])
+    assert (tmp_path / "mini_report.html").exists()
+
+    engine = open_database(database)
+    finals = reading.evaluations(engine, "mini").query("final")
+    assert sorted(finals["run_id"]) == [1, 2]
+    assert set(reading.curve(engine, "mini", "episode_return")["run_id"]) == {1, 2}
+    assert len(reading.metrics(engine, "mini")) > 4
+    engine.dispose()
+
+    third = ablate("run", str(path))
+    assert third.exit_code == 0
+    assert "Nothing to compute: all 2 runs of mini are finished." in third.stdout
+
+
+def test_a_worker_whose_scheduler_was_killed_hands_its_run_back(
+    ablate, write_study, tmp_path
+) -> None:
+    path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 400_000"))
+    ablate("submit", str(path))
+    first = program("work", "mini", "--slots", "1", cwd=tmp_path)
+    worker = wait_for_a_run_in_hand(tmp_path / "ablate.sqlite")
+    first.kill()
+    first.communicate()
+    wait_for_end(worker)
+    status = json.loads(ablate("status", "mini", "--json").stdout)
+    assert status["counts"]["queued"] == 2
+
+
+def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
+    ablate, write_study, tmp_path
+) -> None:
+    # No episode of Pong ends within 400 env frames, and none is cut.
+    path = write_study(
+        *TWO_RUNS,
+        ("env_frames = 2_000", "env_frames = 400"),
+        ("prefill_frames = 400", "prefill_frames = 40"),
+        ("max_env_frames_per_episode = 400", "max_env_frames_per_episode = 40_000"),
+    )
+    result = ablate("run", str(path), "--slots", "2")
+    assert result.exit_code == 1
+    assert "failed: base · Pong · seed 0: " in result.stderr
+    assert "no complete episode" in result.stderr
+    assert "ablate run mini --retry-failed" in result.stderr
+    again = ablate("submit", str(path), "--retry-failed", "--json")
+    assert json.loads(again.stdout)["retried"] == 2
+
+
+def test_the_shipped_smoke_study_is_what_the_readme_says() -> None:
+    study = find_study("smoke").study
+    assert study.games == ("Pong", "CrazyClimber", "Assault")
+    assert len(study.seeds) == 2
+    assert study.protocol["max_env_frames_per_episode"] == 4 * 1500
+    assert study.protocol["final_evaluation_episodes"] == 1
+
+
+def test_working_on_nothing_says_so(ablate, engine) -> None:
+    result = ablate("work")
+    assert result.exit_code == 0
+    assert "0 left" in result.stdout
+
+
+@pytest.mark.parametrize("slots", ["0", "-1", "many"])
+def test_slots_must_be_a_number(ablate, slots: str) -> None:
+    assert ablate("work", "--slots", slots).exit_code == 2

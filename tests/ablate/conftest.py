@@ -1,0 +1,108 @@
+"""A small study, and the command line in an empty directory."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
+
+from ablate.cli.main import app
+from ablate.study import StudyFile, parse_study
+from results.database.engine import open_database
+
+settings.register_profile("ablate", deadline=None)  # a busy machine is no failure
+settings.load_profile("ablate")
+
+STUDY = """
+name = "mini"
+question = "Does it run?"
+designs = ["base", "full", "leave_one_out", "add_one_in"]
+games = ["Pong", "Assault"]
+seeds = 2
+env_frames = 2_000
+prefill_frames = 400
+[protocol]
+max_env_frames_per_episode = 400
+evaluation_episodes = 1
+final_evaluation_episodes = 1
+evaluate_every = 1_000
+[agent]
+size = "micro"
+env_frames_per_update = 64
+[toggles.augmentation]
+random_shift = { pad = 3 }
+[toggles.ratio]
+replay_ratio = { env_frames_per_update = 32 }
+"""
+
+
+def _edited(*changes: tuple[str, str]) -> str:
+    """The small study with some of its text replaced; every change must find its text."""
+    text = STUDY
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+Edited = Callable[..., str]
+Parsed = Callable[..., StudyFile]
+
+
+@pytest.fixture
+def edited() -> Edited:
+    """The text of the small study with some of it replaced."""
+    return _edited
+
+
+@pytest.fixture
+def parsed() -> Parsed:
+    """The small study, changed, as a file that was read."""
+
+    def parse(*changes: tuple[str, str]) -> StudyFile:
+        return parse_study(_edited(*changes), path="mini.toml", stem="mini")
+
+    return parse
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the small study, changed, and returns its path."""
+
+    def write(*changes: tuple[str, str], name: str = "mini") -> Path:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(_edited(*changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ablate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `ablate` with these words in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ABLATE_DB", raising=False)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty results database, to be copied: making one takes a while."""
+    path = tmp_path_factory.mktemp("database") / "ablate.sqlite"
+    open_database(path, create=True).dispose()
+    return path
+
+
+@pytest.fixture
+def engine(tmp_path: Path, empty_database: Path) -> Iterator[Engine]:
+    """An empty results database, `ablate.sqlite` in the test's directory."""
+    engine = open_database(copyfile(empty_database, tmp_path / "ablate.sqlite"))
+    yield engine
+    engine.dispose()

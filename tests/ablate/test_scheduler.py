@@ -1,0 +1,245 @@
+"""The scheduler with workers that claim and finish, but do not train."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ablate import planner, processes, scheduler
+from ablate.planner import assemble_study
+from ablate.progress import View
+from ablate.scheduler import Outcome, Scheduler, SchedulerError
+from results.database import queue, reading
+from results.database.errors import DatabaseError
+from results.database.processes import ProcessRecord, this_machine
+
+WORKER = """
+import json, os, signal, sys, time
+from results.database import queue
+from results.database.engine import open_database
+
+def say(event, claim=None, **values):
+    if claim is not None:
+        values |= {"run_id": claim.run_id, "arm": claim.arm, "game": claim.game,
+                   "seed": claim.seed, "number": claim.number}
+    print(json.dumps({"event": event, **values}), flush=True)
+
+engine = open_database(sys.argv[1])
+worker = queue.register_worker(engine, device="cpu", slot=0)
+while (claim := queue.claim(engine, worker)) is not None:
+    writer = queue.AttemptWriter(engine, claim)
+    say("started", claim)
+    say("progress", claim, env_frames=500, budget=1000, updates=3, phase="train")
+    BEHAVIOUR
+    writer.finish(2.0)
+    say("finished", claim, seconds=2.0)
+queue.end_worker(engine, worker)
+"""
+
+
+class Lines:
+    """A display that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.views: list[View] = []
+        self.closed = False
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def update(self, view: View) -> None:
+        self.views.append(view)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def display() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def schedule(parsed, engine, display, monkeypatch, tmp_path):
+    """Submits the small study (eight runs) and schedules it with workers that behave so."""
+    planner.submit(assemble_study(parsed(("seeds = 2", "seeds = 1"))), engine)
+    database = str(tmp_path / "ablate.sqlite")
+
+    def run(behaviour: str = "pass", *, script: str | None = None, slots: int = 2) -> Outcome:
+        code = script if script is not None else WORKER.replace("BEHAVIOUR", behaviour)
+        path = tmp_path / "worker.py"
+        path.write_text(code)
+        monkeypatch.setattr(
+            processes, "worker_command", lambda **_: [sys.executable, str(path), database]
+        )
+        return Scheduler(
+            engine, database=database, study="mini", slots=slots, display=display
+        ).run()
+
+    return run
+
+
+def once(tmp_path: Path, then: str) -> str:
+    """Code that the first worker to reach it runs, and no other."""
+    flag = tmp_path / "flag"
+    return f"""
+    try:
+        os.close(os.open({str(flag)!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        pass
+    else:
+        {then}
+    """
+
+
+def test_all_runs_are_finished_once(schedule, engine, display) -> None:
+    outcome = schedule()
+    assert outcome.counts["finished"] == outcome.finished_here == 8
+    assert not outcome.interrupted
+    assert set(reading.runs(engine, "mini")["attempts"]) == {1}
+    assert sum("finished in 2 s" in line for line in display.lines) == 8
+    assert any("[8/8]" in line for line in display.lines)
+    assert display.closed
+
+
+def test_progress_of_the_runs_in_hand_is_shown(schedule, display) -> None:
+    schedule("time.sleep(0.3)")
+    shown = [run for view in display.views for run in view.in_hand]
+    assert any(run.fraction == 0.5 and run.phase == "train, 3 updates" for run in shown)
+    assert max(len(view.in_hand) for view in display.views) == 2
+    assert display.views[-1].counts["finished"] >= 6
+
+
+def test_no_more_workers_are_started_than_runs_are_queued(schedule, monkeypatch) -> None:
+    started = []
+    original = scheduler.WorkerProcess
+
+    def counting(**options):
+        started.append(options["slot"])
+        return original(**options)
+
+    monkeypatch.setattr(scheduler, "WorkerProcess", counting)
+    schedule(slots=30)
+    assert len(started) <= 8
+
+
+def test_a_run_whose_worker_was_killed_is_done_again(schedule, engine, display, tmp_path) -> None:
+    outcome = schedule(once(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert outcome.counts["finished"] == 8
+    assert sorted(reading.runs(engine, "mini")["attempts"]) == [1] * 7 + [2]
+    assert any("killed by SIGKILL" in line for line in display.lines)
+
+
+def test_runs_of_a_dead_worker_of_an_earlier_scheduler_are_taken_over(schedule, engine) -> None:
+    dead = ProcessRecord("here", this_machine(), 999_999_999, 1.0)
+    worker = queue.register_worker(engine, device="cpu", slot=0, process=dead)
+    assert queue.claim(engine, worker) is not None
+    started = time.monotonic()
+    assert schedule().counts["finished"] == 8
+    assert time.monotonic() - started < 30
+
+
+def test_failed_runs_are_told_with_their_last_line(schedule, engine) -> None:
+    outcome = schedule(
+        "if claim.arm == 'full':\n"
+        "        writer.fail('Traceback\\n  line\\nValueError: too dark\\n')\n"
+        "        say('failed', claim, error='ValueError: too dark')\n"
+        "        continue"
+    )
+    assert outcome.counts["failed"] == 2
+    assert {failure.error for failure in outcome.failures} == {"ValueError: too dark"}
+    assert {failure.run for failure in outcome.failures} == {
+        "full · Pong · seed 0",
+        "full · Assault · seed 0",
+    }
+
+
+def test_workers_that_cannot_start_end_the_work(schedule, engine) -> None:
+    with pytest.raises(SchedulerError, match="no module named torch"):
+        schedule(script="raise SystemExit('no module named torch')", slots=1)
+    assert reading.counts(engine, "mini")["queued"] == 8
+
+
+def test_workers_that_always_crash_end_the_work(schedule, engine, monkeypatch) -> None:
+    monkeypatch.setattr(scheduler, "MOST_CRASHES", 3)
+    with pytest.raises(SchedulerError, match="exit code 7"):
+        schedule("sys.exit(7)", slots=1)
+    counts = reading.counts(engine, "mini")
+    assert counts["running"] == 0
+    assert counts["queued"] == 8
+
+
+def test_a_full_disk_ends_the_work_with_its_paragraph(schedule, engine) -> None:
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        schedule("say('database_error', error='the disk is full'); sys.exit(3)")
+    assert reading.counts(engine, "mini")["finished"] == 0
+
+
+RELEASING = """
+    told = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    while not told:
+        time.sleep(0.02)
+    writer.release('stopped')
+    say('released', claim)
+    break"""
+
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+
+def interrupt(display: Lines, times: int = 1) -> None:
+    """Presses Ctrl-C as soon as two runs are in hand."""
+
+    def press() -> None:
+        while not any(len(view.in_hand) == 2 for view in display.views):
+            time.sleep(0.02)
+        time.sleep(0.2)
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.5)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+def test_ctrl_c_hands_the_runs_back(schedule, engine, display) -> None:
+    interrupt(display)
+    outcome = schedule(RELEASING)
+    assert outcome.interrupted
+    assert reading.counts(engine, "mini")["queued"] == 8
+    assert sum("back in the queue" in line for line in display.lines) == 2
+
+
+def test_a_second_ctrl_c_stops_workers_that_do_not_listen(schedule, engine, display) -> None:
+    interrupt(display, times=2)
+    started = time.monotonic()
+    outcome = schedule(DEAF)
+    assert time.monotonic() - started < 20
+    assert outcome.interrupted
+    assert reading.counts(engine, "mini")["queued"] == 8
+
+
+def test_handlers_of_signals_are_put_back(schedule) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    schedule()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_it_waits_for_runs_in_the_hands_of_others(schedule, engine, display) -> None:
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    claim = queue.claim(engine, worker)
+    assert claim is not None
+    writer = queue.AttemptWriter(engine, claim)
+
+    def finish() -> None:
+        while not any("waiting for them" in line for line in display.lines):
+            time.sleep(0.02)
+        writer.finish(1.0)
+
+    threading.Thread(target=finish, daemon=True).start()
+    outcome = schedule()
+    assert outcome.counts["finished"] == 8
+    assert outcome.finished_here == 7
