@@ -11,7 +11,7 @@ from results.figures import captions, forest, interference_map, style
 from results.figures.drawn import Drawn
 from results.figures.forest import Row, Section
 from results.figures.interference_map import Panel, Tile
-from results.statistics.cells import MEAN, items
+from results.statistics.cells import MEAN, NOT_IN_STUDY, items
 from results.statistics.contrasts import (
     ADD_ONE_IN,
     BASE,
@@ -24,13 +24,13 @@ from results.statistics.contrasts import (
     interactions,
     interactions_frame,
 )
+from results.statistics.errors import StatisticsError
 from results.statistics.intervals import Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores, collect
 from results.statistics.study_data import StudyData
 
 UNIT = "difference in human-normalised score (HNS)"
-NOT_RUN = "not in the study"  # how the note of such an estimate begins
 NO_INTERVAL = "no interval"  # how the note of a number without one ends
 
 
@@ -97,6 +97,12 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
                 _effect_rows(found.effects, LEAVE_ONE_OUT)),
         *_interaction_sections(found.interactions),
     ]  # fmt: skip
+    if not any(section.rows for section in sections):
+        raise StatisticsError(
+            f"Study {data.study.name!r} has no effect to show: its arms "
+            f"({', '.join(found.scores.arms)}) hold no toggle both with and without. Add the "
+            "designs add_one_in or leave_one_out."
+        )
     interval = captions.interval_words(found.means(), options)
     has_interval = any(math.isfinite(one.low) for one in found.means())
     with style.house_style():
@@ -126,6 +132,10 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
     """
     found = _Contrasts.of(data, options)
     names = [item.name for item in items(data.study)]
+    if not names:
+        raise StatisticsError(
+            f"Study {data.study.name!r} has no toggle: there is nothing that could interfere."
+        )
     same_toggle = frozenset(
         (a.name, b.name)
         for a, b in itertools.combinations(items(data.study), 2)
@@ -162,7 +172,7 @@ def _effect_rows(found: Iterable[Effect], kind: str) -> list[Row]:
     return [
         _row(one.name, one.estimate, [other for other in mine if other.name == one.name])
         for one in mine
-        if one.scope == MEAN and not one.estimate.note.startswith(NOT_RUN)
+        if one.scope == MEAN and not one.estimate.note.startswith(NOT_IN_STUDY)
     ]
 
 
@@ -195,7 +205,7 @@ def _interaction_rows(found: Sequence[Interaction]) -> list[Row]:
             label=one.label,
         )
         for one in found
-        if one.scope == MEAN and not one.estimate.note.startswith(NOT_RUN)
+        if one.scope == MEAN and not one.estimate.note.startswith(NOT_IN_STUDY)
     ]
 
 

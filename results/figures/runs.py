@@ -6,11 +6,11 @@ from results.figures import aggregate_intervals, captions, learning_curves, styl
 from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
 from results.statistics.aggregates import aggregates_frame, study_aggregates
-from results.statistics.errors import IncompleteStudy, UnknownName, nearest
+from results.statistics.errors import IncompleteStudy
 from results.statistics.intervals import ONE_SEED
-from results.statistics.normalize import game_key, normalization
+from results.statistics.normalize import normalization
 from results.statistics.options import Options
-from results.statistics.scores import collect
+from results.statistics.scores import chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
 
 EPISODES = "episode_return"
@@ -25,8 +25,8 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
         UnknownName: if the options name an arm, a game or a table that does not exist.
     """
     study = data.study
-    arms = _chosen(options.arms, tuple(arm.name for arm in study.arms), "arm")
-    games = _chosen(options.games, study.games, "game")
+    arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
+    games = chosen_games(options.games, study.games)
     end = study.env_frames if options.at is None else options.at
     evaluations = _kept(evaluation_returns(data.evaluations), arms, games, end)
     training = data.curves.get(EPISODES, pd.DataFrame(columns=POINTS))
@@ -130,15 +130,3 @@ def _kept(
 ) -> pd.DataFrame:
     kept = points["arm"].isin(arms) & points["game"].isin(games) & (points["env_frames"] <= end)
     return points.loc[kept, POINTS].reset_index(drop=True)
-
-
-def _chosen(wanted: tuple[str, ...] | None, known: tuple[str, ...], what: str) -> tuple[str, ...]:
-    """Returns the names that are wanted, spelled as the study spells them."""
-    if wanted is None:
-        return known
-    key = game_key if what == "game" else str
-    by_key = {key(name): name for name in known}
-    for name in wanted:
-        if key(name) not in by_key:
-            raise UnknownName(f"The study has no {what} {name!r}: {nearest(name, known)}")
-    return tuple(by_key[key(name)] for name in wanted)

@@ -10,6 +10,7 @@ from results.statistics.intervals import Estimate, contrast, missing_estimate
 from results.statistics.scores import Scores
 
 MEAN = "mean of games"
+NOT_IN_STUDY = "not in the study"  # how the note of a contrast outside the design begins
 FLOOR = 0.05  # HNS; a cell is on the floor of a game where its mean is at most this
 
 Cell = frozenset[tuple[str, str]]  # (toggle, level) of every toggle that is on
@@ -86,7 +87,7 @@ class Cells:
         """The contrast with these weights, or NaN and the reason."""
         for cell in weights:
             if cell not in self.arms:
-                return missing_estimate(f"not in the study: {_spelled(cell)}")
+                return missing_estimate(f"{NOT_IN_STUDY}: {_spelled(cell)}")
         for cell in weights:
             if not len(self.runs[cell, scope]):
                 lacks = "no seed has every game yet" if scope == MEAN else "no run yet"

@@ -160,8 +160,8 @@ def collect(data: StudyData, options: Options) -> Scores:
             f"Study {study.name!r} ends at {study.env_frames:,} env frames and cannot be compared "
             f"at {options.at:,}: choose an earlier point."
         )
-    arms = _chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
-    games = _chosen_games(options.games, study.games)
+    arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
+    games = chosen_games(options.games, study.games)
     table = normalization(options.norm)
     points = _points(data, options.at)
     expected = pd.MultiIndex.from_product(
@@ -257,14 +257,25 @@ def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
     return f"{paragraph} Let the study finish, or ask for a partial answer."
 
 
-def _chosen_arms(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_arms(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The arms that are asked for; all of them where none is.
+
+    Raises:
+        UnknownName: if the study has no such arm.
+    """
     for arm in chosen or ():
         if arm not in known:
             raise UnknownName(f"The study has no arm {arm!r}: {nearest(arm, known)}")
     return known if chosen is None else chosen
 
 
-def _chosen_games(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_games(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The games that are asked for, spelled as the study spells them; all where none is.
+
+    Raises:
+        UnknownName: if the study has no such game.
+        StatisticsError: if one is named twice.
+    """
     by_key = {game_key(game): game for game in known}
     for game in chosen or ():
         if game_key(game) not in by_key:

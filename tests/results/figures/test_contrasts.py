@@ -3,8 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from results.figures import draw
 from results.figures.contrasts import tile_of
+from results.statistics.errors import StatisticsError
 from results.statistics.intervals import contrast, missing_estimate
+from results.statistics.options import Options
 
 ESTIMATE = contrast([np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.1, 0.2])], [1, -1], ci=0.95)
 
@@ -43,3 +46,17 @@ def test_one_seed_gives_a_tile_without_half_width_and_without_judgement():
 
 def test_what_was_not_run_is_a_missing_tile_not_zero():
     assert tile_of(missing_estimate("no run yet"), floor=False).estimate is None
+
+
+def test_a_design_without_a_contrast_says_so(make_study, make_data, additive_score):
+    data = make_data(
+        make_study(designs=("base", "full")), additive_score({"augmentation": 0.1, "ratio": 0.2})
+    )
+    with pytest.raises(StatisticsError, match=r"no effect to show.*add_one_in"):
+        draw("effects", data, Options())
+
+
+def test_a_study_without_toggles_has_no_map(make_study, make_data, additive_score):
+    data = make_data(make_study({}, designs=("base",)), additive_score({}))
+    with pytest.raises(StatisticsError, match="no toggle"):
+        draw("interference", data, Options())
