@@ -8,6 +8,9 @@ from results.database import reading
 from results.database.engine import read
 from results.database.schema import Run
 
+MOST_DIGITS = 18
+"""Of the id of a run: what the database can hold whatever the digits are."""
+
 
 def compare(engine: Engine, left: str, right: str) -> tuple[Difference, ...]:
     """Where what decides the results of two runs or arms differs.
@@ -22,7 +25,7 @@ def compare(engine: Engine, left: str, right: str) -> tuple[Difference, ...]:
         DatabaseError: If the database cannot be read.
     """
     sides = [_specification(engine, word).determinants for word in (left, right)]
-    if not left.isdigit() and not right.isdigit():
+    if not _is_run_id(left) and not _is_run_id(right):
         for side in sides:
             del side["game"], side["seed"]
     return differences(*sides)
@@ -30,15 +33,21 @@ def compare(engine: Engine, left: str, right: str) -> tuple[Difference, ...]:
 
 def _specification(engine: Engine, word: str) -> RunSpec:
     """The specification of a run, or of the first run of an arm."""
-    run_id = int(word) if word.isdigit() else _first_run(engine, word)
-    with read(engine) as session:
-        text = session.scalar(select(Run.specification).where(Run.id == run_id))
+    text = None
+    if not _is_run_id(word) or len(word) <= MOST_DIGITS:
+        run_id = int(word) if _is_run_id(word) else _first_run(engine, word)
+        with read(engine) as session:
+            text = session.scalar(select(Run.specification).where(Run.id == run_id))
     if text is None:
         raise StudyError(
-            f"There is no run {run_id} in {engine.url.database}; `ablate status STUDY --json` "
+            f"There is no run {word} in {engine.url.database}; `ablate status STUDY --json` "
             "lists the ids of a study's runs."
         )
     return RunSpec.from_json(text)
+
+
+def _is_run_id(word: str) -> bool:
+    return word.isascii() and word.isdecimal()
 
 
 def _first_run(engine: Engine, word: str) -> int:

@@ -1,6 +1,6 @@
 """The planner: assembles every arm, asks the database what exists, estimates the time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
@@ -16,7 +16,7 @@ from ablate.resolution import (
 )
 from ablate.runspec import RunSpec, canonical_json
 from ablate.speed import Speed
-from ablate.study import StudyError, StudyFile
+from ablate.study import Study, StudyError, StudyFile
 from agents import AGENT_VERSION
 from agents.assemble import AssemblyError, assemble
 from agents.config import AgentConfig, Budget, Protocol
@@ -155,6 +155,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         arms[arm.name] = _planned_arm(resolution, arm, parts, specs[arm.name])
     records = tuple(arm.record for arm in arms.values())
     _check_that_arms_differ(file, records)
+    levels = resolved_levels(resolution)
     return AssembledStudy(
         file=file,
         study=_study_record(resolution, records),
@@ -162,8 +163,12 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         budget=resolution.budget,
         runs=tuple(_run_record(specs[cell.arm], cell) for cell in grid.cells(study)),
         arms=arms,
-        levels=resolved_levels(resolution),
-        messages=resolution.messages,
+        levels=levels,
+        messages=(
+            *resolution.messages,
+            *_absent_levels(study, levels, records),
+            *_games_without_reference(study.games),
+        ),
     )
 
 
@@ -209,12 +214,13 @@ def submit(assembled: AssembledStudy, engine: Engine, *, retry_failed: bool = Fa
         StudyError: If other contents have been submitted under the same name.
         DatabaseError: If the database cannot be written.
     """
+    _is_submitted(assembled, engine)
     try:
         submission = store.submit(
             engine, assembled.study, assembled.runs, retry_failed=retry_failed
         )
     except StudyConflict as error:
-        raise assembled.file.error("name", f"is taken. {error}") from error
+        raise StudyError(f"{assembled.file.path}: {error}") from error
     for name in TABLES:
         rows = normalization(name).references.values()
         store.put_normalization(
@@ -346,6 +352,26 @@ def _study_record(resolution: Resolution, arms: tuple[ArmRecord, ...]) -> StudyR
         arms=arms,
         evaluation=evaluation_phrase(resolution.protocol),
     )
+
+
+def _absent_levels(
+    study: Study, levels: Sequence[ResolvedLevel], arms: Sequence[ArmRecord]
+) -> Iterator[str]:
+    """A message if toggles are on in no arm."""
+    on = {item for arm in arms for item in arm.toggles.items()}
+    absent = [level.label for level in levels if (level.toggle, level.level) not in on]
+    if absent:
+        designs = ", ".join(study.designs)
+        yield f"no arm has {', '.join(absent)}: the designs ({designs}) leave that out"
+
+
+def _games_without_reference(games: Sequence[str]) -> Iterator[str]:
+    """A message if scores cannot be made of the returns on some games."""
+    table = normalization()
+    without = [game for game in games if game not in table]
+    if without:
+        listed = ", ".join(without)
+        yield f"no reference scores in {table.id} for {listed}: only raw returns will be shown"
 
 
 def _check_that_arms_differ(file: StudyFile, arms: Sequence[ArmRecord]) -> None:

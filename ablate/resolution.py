@@ -1,6 +1,7 @@
 """Resolution: what the words of a study file mean for the agent."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -159,12 +160,15 @@ def check_that_all_act(resolution: Resolution) -> None:
     budget = resolution.budget.env_frames
     for level in resolved_levels(resolution):
         for item in level.modifications:
-            if item.first_action >= budget:
+            if item.first_action > budget:
+                start = item.first_action
+                acts = (
+                    "never acts" if start == math.inf else f"first acts at env frame {start:,.0f}"
+                )
                 raise resolution.file.error(
                     f"toggles.{level.toggle}",
-                    f"would do nothing: {item.name} first acts at {item.first_action:,.0f} "
-                    f"env frames, and the budget is env_frames = {budget:,}; raise the budget or "
-                    "change its settings.",
+                    f"would do nothing: {item.name} {acts}, and the budget is "
+                    f"env_frames = {budget:,}; raise the budget or change its settings.",
                 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from ablate.processes import Message, WorkerProcess, death
-from ablate.progress import Display, RunInHand, View, duration
+from ablate.progress import Display, RunInHand, View, counted, duration
 from ablate.standing import Failure, Standing, run_label
 from results.database import queue
 from results.database.errors import DatabaseError
@@ -45,14 +45,14 @@ class Outcome:
 
     Attributes:
         counts: Runs by state.
-        failures: Every failed run of what was worked on.
+        earlier_failures: The failed runs of what was worked on that the display was not told of.
         finished_here: Runs that this scheduler's workers finished.
         interrupted: Whether it was stopped before the end.
         seconds: How long it took.
     """
 
     counts: Mapping[str, int]
-    failures: tuple[Failure, ...]
+    earlier_failures: tuple[Failure, ...]
     finished_here: int
     interrupted: bool
     seconds: float
@@ -84,6 +84,7 @@ class Scheduler:
         self._standing = Standing.read(engine, study)
         self._next_look = self._next_recovery = 0.0
         self._interrupts = 0
+        self._failed_here: set[int] = set()
         self._told_to_stop_at: float | None = None
         self._told_to_wait = False
         self._crashes = self._barren = self._finished_here = 0
@@ -111,7 +112,11 @@ class Scheduler:
         self._look()
         return Outcome(
             counts=self._standing.counts,
-            failures=self._standing.failures,
+            earlier_failures=tuple(
+                failure
+                for failure in self._standing.failures
+                if failure.run_id not in self._failed_here
+            ),
             finished_here=self._finished_here,
             interrupted=self._interrupts > 0,
             seconds=time.monotonic() - started,
@@ -149,7 +154,7 @@ class Scheduler:
         if counts["running"] and not counts["queued"] and not self._told_to_wait:
             self._told_to_wait = True
             self._display.say(
-                f"{counts['running']} runs are in the hands of other workers "
+                f"{counted(counts['running'], 'run')} left, in the hands of other workers "
                 f"({self._standing.holders}); waiting for them. Ctrl-C stops waiting."
             )
         return counts["queued"] > 0 or counts["running"] > 0
@@ -279,6 +284,7 @@ class Scheduler:
                     f"[{self._view().ended}/{self._view().total}]"
                 )
             case "failed":
+                self._failed_here.add(run.run_id)
                 self._display.say(f"{run.label}: failed: {values['error']}")
             case "released":
                 self._display.say(f"{run.label}: back in the queue")

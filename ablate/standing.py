@@ -1,5 +1,6 @@
 """Standing: where the runs of a study are, and how long the rest will take."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from results.database.records import RunState
 class Failure:
     """A run that failed, and the last line of its traceback."""
 
+    run_id: int
     run: str
     error: str
 
@@ -59,8 +61,12 @@ class Standing:
         """The failed runs."""
         failed = self.runs[self.runs["state"] == RunState.FAILED.value]
         return tuple(
-            Failure(run_label(row.arm, row.game, row.seed), last_line(row.error))
-            for row in failed.itertuples()
+            Failure(
+                row["run_id"],
+                run_label(row["arm"], row["game"], row["seed"]),
+                last_line(row["error"]),
+            )
+            for row in failed.to_dict("records")
         )
 
     @property
@@ -96,6 +102,6 @@ def run_label(arm: object, game: object, seed: object) -> str:
 
 
 def last_line(text: object) -> str:
-    """The last line of a traceback: what went wrong."""
+    """The last line of a traceback, without the error's module: what went wrong."""
     lines = str(text).strip().splitlines()
-    return lines[-1] if lines else ""
+    return re.sub(r"^(?:\w+\.)+(?=[A-Z]\w*(?::|$))", "", lines[-1]) if lines else ""

@@ -27,6 +27,12 @@ ON = "on"
 
 MOST_SEEDS = 10_000
 
+LARGEST_NUMBER = 2**63 - 1
+"""The largest whole number of TOML, and the largest that the database can hold."""
+
+LONGEST_NAME = 40
+"""Characters of a study, a toggle or a level; figures have room for no more."""
+
 FRAMES_PER_AGENT_STEP = 4  # a study is read without the agent, which has the same constant
 
 
@@ -152,9 +158,9 @@ def parse_study(source: str, *, path: str, stem: str) -> StudyFile:
     """
     try:
         raw = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise StudyError(f"{path}: this is not TOML: {error}.") from error
-    _refuse_nan(path, raw)
+    _refuse_no_numbers(path, raw)
     try:
         study = Study.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
@@ -207,7 +213,7 @@ def explain(
         case "literal_error":
             expected = re.findall(r"'([^']*)'", first["msg"])
             return f"unknown value {value!r} in `{key}`; {nearest(str(value), expected)}."
-        case "too_short":
+        case "too_short" | "string_too_short":
             return f"`{key}` is empty."
         case "dict_type" | "model_type":
             return f"`{key}` wants a table, not {value!r}."
@@ -230,10 +236,12 @@ def _error(path: str, key: str, problem: str) -> StudyError:
     return StudyError(f"{path}: `{key}` {problem}")
 
 
-def _refuse_nan(path: str, table: Mapping[str, Any]) -> None:
+def _refuse_no_numbers(path: str, table: Mapping[str, Any]) -> None:
     for key, value in _scalars(table):
         if isinstance(value, float) and math.isnan(value):
             raise _error(path, key, "is nan, which is not a number.")
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise _error(path, key, f"is beyond {LARGEST_NUMBER}, the largest number there is.")
 
 
 def _scalars(value: Any, key: str = "") -> Iterator[tuple[str, object]]:
@@ -253,17 +261,25 @@ def _check_names(path: str, stem: str, study: Study) -> None:
         raise _error(path, "name", f"is {study.name!r}, but the file is {stem}.toml: {remedy}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", study.name):
         raise _error(path, "name", f"is {study.name!r}; letters, digits, _ and - are allowed.")
+    _check_length(path, "name", study.name)
     for name, toggle in study.toggles.items():
         for word in (name, *toggle.levels):
             if not re.fullmatch(r"[A-Za-z0-9_]+", word):
                 problem = f"has the name {word!r}; letters, digits and _ are allowed."
                 raise _error(path, f"toggles.{name}", problem)
+            _check_length(path, f"toggles.{name}", word)
         if "base" in toggle.levels:
             problem = "names the base's level; leave it out, every factor has it."
             raise _error(path, f"toggles.{name}.levels.base", problem)
         if toggle.in_full not in toggle.levels:
             problem = f"is {toggle.in_full!r}; {nearest(toggle.in_full, toggle.levels)}."
             raise _error(path, f"toggles.{name}.in_full", problem)
+
+
+def _check_length(path: str, key: str, name: str) -> None:
+    if len(name) > LONGEST_NAME:
+        problem = f"has the name {name!r} of {len(name)} characters; at most {LONGEST_NAME}"
+        raise _error(path, key, f"{problem} are allowed.")
 
 
 def _check_repetitions(path: str, study: Study) -> None:

@@ -233,7 +233,8 @@ def _progress(claim: Claim, spec: RunSpec, report: Progress) -> dict[str, object
 
 
 def _last_line(error: Exception) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _sender() -> Send:

@@ -23,7 +23,7 @@ class AgentConfig(Settings):
     """Everything about the base agent that a study may set, fully resolved."""
 
     # Data and schedule
-    env_frames_per_update: float = Field(64.0, gt=0)  # E; 16 agent steps per update
+    env_frames_per_update: float = Field(64.0, ge=0.01)  # E; 16 agent steps per update
     pretrain_updates: int = Field(2, ge=0)  # the code's graph-building update and `pretrain: 1`
     batch: int = Field(16, ge=1)  # sequences
     length: int = Field(50, ge=2)  # agent steps per sequence; shorter episodes are dropped
@@ -109,13 +109,11 @@ class Protocol(Settings):
     sticky_actions: float = Field(0.0, ge=0, lt=1)  # chance to repeat the last action, per frame
     full_action_space: bool = False
     noop_max: int = Field(30, ge=0)  # random no-ops after a reset: fewer than this many
-    max_env_frames_per_episode: int = Field(108_000, ge=4)  # then truncated; half an hour of play
+    max_env_frames_per_episode: int = Field(108_000, ge=4, multiple_of=4)  # half an hour
     evaluation_episodes: int = Field(5, ge=1)
     final_evaluation_episodes: int = Field(32, ge=1)
     evaluation_policy: Literal["argmax", "sample"] = "argmax"
-    evaluate_every: int | None = Field(
-        default=None, ge=4
-    )  # env_frames; None: a tenth of the budget
+    evaluate_every: int | None = Field(None, ge=4, multiple_of=4)  # None: a tenth of the budget
 
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(

@@ -56,7 +56,7 @@ class Modification(Settings):
 
     @abstractmethod
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        """The env_frames at which it first changes what the agent does."""
+        """The env_frames at which it first changes what the agent does; infinity if never."""
 
     @abstractmethod
     def install(self, parts: Parts) -> Parts:

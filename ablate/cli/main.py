@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except KeyboardInterrupt as error:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(work.INTERRUPTED) from error
         except Exception as error:
             if hasattr(error, "format_message"):  # about the command line: typer words those
                 raise
@@ -93,5 +97,11 @@ def options(
 
 
 def run() -> None:
-    """Runs the program with the arguments of the command line."""
+    """Runs the program with the arguments of the command line.
+
+    A character that the terminal's encoding lacks is printed as a question mark.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="ablate" if not sys.argv[0].endswith("__main__.py") else "python -m ablate")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 DATABASE = "ablate.sqlite"
+DATABASE_VARIABLE = "ABLATE_DB"
 
 StudyFileArgument = Annotated[
     str,
@@ -23,7 +24,10 @@ StudyNameArgument = Annotated[
 DatabaseOption = Annotated[
     str,
     typer.Option(
-        "--db", envvar="ABLATE_DB", metavar="PATH", help="The results database: a file or a URL."
+        "--db",
+        envvar=DATABASE_VARIABLE,
+        metavar="PATH",
+        help="The results database: a file or a URL.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

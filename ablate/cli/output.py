@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,6 +15,19 @@ from ablate.runspec import plain
 
 class CommandError(Exception):
     """A command that cannot do what its options ask; one paragraph with the remedy."""
+
+
+def check_folder(output: Path | None) -> None:
+    """Refuses a place in a folder that is not there, before anything is computed.
+
+    Raises:
+        CommandError: If the folder around it does not exist.
+    """
+    if output is not None and not output.parent.is_dir():
+        raise CommandError(
+            f"--output {output}: there is no folder {output.parent}. Make it first, or choose "
+            "another place."
+        )
 
 
 def print_json(value: object) -> None:

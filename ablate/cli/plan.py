@@ -103,6 +103,7 @@ def submit(
     from dataclasses import asdict
 
     from ablate import planner
+    from ablate.cli.hints import command, retry
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import submission_text
     from ablate.study_files import find_study
@@ -117,7 +118,13 @@ def submit(
         print_json({"study": name, "runs": len(assembled.runs), **asdict(submission)})
     else:
         show(*(f"Note: {message}." for message in assembled.messages))
-        show(submission_text(name, submission), f"Work on it: ablate work {name}")
+        show(submission_text(name, submission))
+        if submission.new + submission.already_queued + submission.retried:
+            show(f"Work on it: {command('work', study, db)}")
+        elif submission.failed:
+            show(retry(study, db))
+        elif not submission.running:
+            show(f"Nothing is left to run. See what came out: {command('report', study, db)}")
 
 
 def diff(

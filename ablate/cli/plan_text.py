@@ -4,7 +4,7 @@ from typing import Any
 
 from ablate.cli.output import table
 from ablate.planner import Plan
-from ablate.progress import duration
+from ablate.progress import counted, duration
 from ablate.resolution import ResolvedModification
 from results.database.records import Submission
 
@@ -72,14 +72,14 @@ def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
     ]
     things: list[Any] = [f"{study.name}: {study.question}"]
     if toggles:
-        columns = ["toggle", "modification", "settings", "#acts from env frame"]
+        columns = ["toggle", "modification", "settings", "#acts not before env frame"]
         things.append(table("Toggles", columns, toggles))
     things.append(table("Arms", ["arm", "toggles on", "#updates at most", "#runs"], arms))
     things += [f"Note: {message}." for message in assembled.messages]
     things.append(
-        f"{len(assembled.arms)} arms x {len(study.games)} games x {len(study.seeds)} seeds = "
-        f"{len(plan.runs)} runs of {study.env_frames:,} env frames "
-        f"({study.prefill_frames:,} of them prefill)"
+        f"{counted(len(assembled.arms), 'arm')} x {counted(len(study.games), 'game')} x "
+        f"{counted(len(study.seeds), 'seed')} = {counted(len(plan.runs), 'run')} of "
+        f"{study.env_frames:,} env frames (at least {study.prefill_frames:,} of them prefill)"
     )
     things.append(f"Protocol {study.protocol}; score from {study.evaluation}")
     counts = ", ".join(f"{number} {word}" for word, number in plan.counts.items() if number)
@@ -99,7 +99,7 @@ def submission_text(name: str, submission: Submission) -> str:
         "failed": submission.failed,
     }
     words = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
-    return f"{name}: {sum(parts.values())} runs submitted ({words})"
+    return f"{name}: {counted(sum(parts.values()), 'run')} submitted ({words})"
 
 
 def _time_text(plan: Plan, slots: int) -> str:
@@ -113,7 +113,8 @@ def _time_text(plan: Plan, slots: int) -> str:
     else:
         basis = "a rough guess: nothing like it has run yet"
     busy = min(slots, len(to_do))
-    return f"Time: about {duration(plan.seconds_to_do / busy)} with {busy} workers ({basis})"
+    time = duration(plan.seconds_to_do / busy)
+    return f"Time: about {time} with {counted(busy, 'worker')} ({basis})"
 
 
 def _settings(modification: ResolvedModification) -> str:

@@ -35,6 +35,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show where studies and their runs stand."""
+    from ablate.cli.hints import retry
     from ablate.cli.output import print_json, show
     from ablate.cli.status_text import studies_json, studies_table, study_json, study_tables
     from ablate.study_files import study_name
@@ -54,7 +55,7 @@ def status(
     if json:
         print_json(study_json(record, runs))
     else:
-        show(*study_tables(record, runs))
+        show(*study_tables(record, runs, retry=retry(study, db)))
 
 
 def table(
@@ -78,7 +79,7 @@ def table(
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Print a table of results."""
-    from ablate.cli.output import CommandError
+    from ablate.cli.output import CommandError, check_folder
     from ablate.study import nearest
     from ablate.study_files import study_name
     from results.database.engine import open_database
@@ -87,6 +88,7 @@ def table(
 
     if format not in FORMATS:
         raise CommandError(f"There is no format {format!r}; {nearest(format, FORMATS)}.")
+    check_folder(output)
     options = _options(at, game, arm, ci, resamples, seed, partial)
     data = load(open_database(db), study_name(study))
     text = render(build(kind, data, options), "json" if json else format)
@@ -128,12 +130,14 @@ def plot(
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Draw figures into files, with their numbers as CSV."""
+    from ablate.cli.output import check_folder
     from ablate.study_files import study_name
     from results.database.engine import open_database
     from results.figures import KINDS, draw, save
     from results.statistics.errors import IncompleteStudy, StatisticsError
     from results.statistics.study_data import load
 
+    check_folder(output)
     options = _options(at, game, arm, ci, resamples, seed, partial)
     name = study_name(study)
     data = load(open_database(db), name)
@@ -167,9 +171,11 @@ def report(
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Write one HTML file with every table and figure."""
+    from ablate.cli.output import check_folder
     from ablate.study_files import study_name
     from results.database.engine import open_database
 
+    check_folder(output)
     options = _options(at, game, arm, ci, resamples, seed, partial)
     typer.echo(str(write_report(open_database(db), study_name(study), output, options)))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.cli.output import table
-from ablate.progress import duration
+from ablate.progress import counted, duration
 from ablate.standing import Standing, last_line, run_label
 from results.database.records import RunState, StudyRecord
 
@@ -62,11 +62,12 @@ def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def study_tables(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:
-    """One study for readers."""
+def study_tables(study: StudyRecord, runs: pd.DataFrame, *, retry: str) -> list[Any]:
+    """One study for readers; `retry` is what to do about failed runs."""
     standing = Standing(runs)
     counts = ", ".join(f"{number} {state}" for state, number in standing.counts.items() if number)
-    things: list[Any] = [f"{study.name}: {study.question}", f"{len(runs)} runs: {counts}"]
+    total = counted(len(runs), "run")
+    things: list[Any] = [f"{study.name}: {study.question}", f"{total}: {counts}"]
     finished = runs[runs["state"] == RunState.FINISHED.value]
     cells = [
         (
@@ -94,7 +95,7 @@ def study_tables(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:
     if standing.failures:
         rows_failed = [(failure.run, last_line(failure.error)) for failure in standing.failures]
         things.append(table("Failed", ["run", "why"], rows_failed))
-        things.append(f"Try them again: ablate run {study.name} --retry-failed")
+        things.append(retry)
     return things
 
 

@@ -1,5 +1,6 @@
 """Commands that work: fill this machine with workers."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,11 +43,15 @@ def work(
     Start it in as many terminals as you like: every run is worked on once. Ctrl-C hands the runs
     in hand back to the queue.
     """
+    from ablate.cli.hints import command
     from ablate.study_files import study_name
     from results.database.engine import open_database
 
     name = None if study is None else study_name(study)
-    code = _conclude(_schedule(open_database(db), db, name, slots), name)
+    engine = open_database(db)
+    outcome = _schedule(engine, db, name, slots)
+    with_failures = _with_failures(engine) if study is None else [study]
+    code = _conclude(outcome, name, with_failures, command("work", study, db), db)
     if code:
         raise typer.Exit(code)
 
@@ -64,7 +69,8 @@ def run(
     and does nothing but write the report once everything is there.
     """
     from ablate import planner
-    from ablate.cli.output import show
+    from ablate.cli.hints import command
+    from ablate.cli.output import check_folder, show
     from ablate.cli.plan_text import submission_text
     from ablate.cli.show import write_report
     from ablate.standing import Standing
@@ -72,6 +78,7 @@ def run(
     from results.database.engine import open_database
     from results.statistics.options import Options
 
+    check_folder(output)
     assembled = planner.assemble_study(find_study(study))
     name = assembled.study.name
     engine = open_database(db, create=True)
@@ -80,10 +87,11 @@ def run(
     counts = Standing.read(engine, name).counts
     code = 0
     if counts["finished"] == len(assembled.runs):
-        show(f"Nothing to compute: all {counts['finished']} runs of {name} are finished.")
+        show(f"Nothing to compute: all runs of {name} are finished ({counts['finished']}).")
     else:
         show(submission_text(name, submission))
-        code = _conclude(_schedule(engine, db, name, slots), name)
+        outcome = _schedule(engine, db, name, slots)
+        code = _conclude(outcome, name, [study], command("run", study, db), db)
     if code != INTERRUPTED:
         path = write_report(engine, name, output, Options(partial=code == SOME_FAILED))
         show(f"Report: {path}")
@@ -103,23 +111,42 @@ def _schedule(engine: "Engine", db: str, study: str | None, slots: int | None) -
     return Scheduler(engine, database=db, study=study, slots=count, display=display).run()
 
 
-def _conclude(outcome: "Outcome", study: str | None) -> int:
-    """Says how the work ended, and returns the exit code that says the same."""
-    from ablate.cli.output import show
-    from ablate.progress import duration
+def _with_failures(engine: "Engine") -> list[str]:
+    """The studies that have failed runs."""
+    from results.database import reading
 
-    name = study or "all studies"
-    left = outcome.counts["queued"] + outcome.counts["running"]
+    studies = reading.studies(engine)
+    return [str(name) for name in studies[studies["failed"] > 0]["name"]]
+
+
+def _conclude(
+    outcome: "Outcome", study: str | None, retried: Sequence[str], go_on: str, db: str
+) -> int:
+    """Says how the work ended, and returns the exit code that says the same.
+
+    Args:
+        outcome: How it ended.
+        study: Name of the study; None for all.
+        retried: Studies, as they were typed, whose failed runs can be tried again.
+        go_on: The command that goes on after an interruption.
+        db: The database.
+    """
+    from ablate.cli.hints import retry
+    from ablate.cli.output import show
+    from ablate.progress import counted, duration
+
+    counts = outcome.counts
     show(
-        f"{name}: {outcome.finished_here} runs finished here in {duration(outcome.seconds)}; "
-        f"{outcome.counts['finished']} finished in all, {left} left, "
-        f"{outcome.counts['failed']} failed"
+        f"{study or 'all studies'}: {counted(outcome.finished_here, 'run')} finished here in "
+        f"{duration(outcome.seconds)}; {counts['finished']} finished in all, "
+        f"{counts['queued'] + counts['running']} left, {counts['failed']} failed"
     )
-    for failure in outcome.failures:
+    for failure in outcome.earlier_failures:
         typer.echo(f"failed: {failure.run}: {failure.error}", err=True)
-    if outcome.failures:
-        typer.echo(f"Try them again: ablate run {study or 'STUDY'} --retry-failed", err=True)
+    if counts["failed"]:
+        for one in retried:
+            typer.echo(retry(one, db), err=True)
     if outcome.interrupted:
-        typer.echo(f"Stopped. Go on with: ablate work {study or ''}".rstrip(), err=True)
+        typer.echo(f"Stopped. Go on with: {go_on}", err=True)
         return INTERRUPTED
-    return SOME_FAILED if outcome.failures else 0
+    return SOME_FAILED if counts["failed"] else 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.config import AgentConfig, Budget, Protocol
+from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def dreamer_recipe(
         yield TrainBehaviour()
     while clock.env_frames < budget.env_frames:
         yield Collect("behaviour")
-        due = math.floor((clock.env_frames - prefilled) / config.env_frames_per_update)
+        due = updates_due(config, clock.env_frames - prefilled)
         for _ in range(due - trained):
             yield TrainWorldModel()
             yield TrainBehaviour()
@@ -104,7 +104,35 @@ def evaluation_interval(protocol: Protocol, budget: Budget) -> int:
     return max(1, budget.env_frames // 10)
 
 
+def updates_due(config: AgentConfig, frames: int) -> int:
+    """How many updates have fallen due this many env_frames after the prefill."""
+    return math.floor(frames / config.env_frames_per_update)
+
+
+def first_update(config: AgentConfig, budget: Budget) -> float:
+    """The env_frames at the first update, at the earliest; infinity if there is none."""
+    if config.pretrain_updates:
+        return float(budget.prefill_frames)
+    never = config.model_copy(update={"env_frames_per_update": math.inf})
+    return first_difference(never, config, budget)
+
+
+def first_difference(one: AgentConfig, other: AgentConfig, budget: Budget) -> float:
+    """The env_frames at which two agents have made unequally many updates, at the earliest.
+
+    Infinity if their ratios differ too little for the budget.
+    """
+    learning = budget.env_frames - budget.prefill_frames
+    sooner = min(one.env_frames_per_update, other.env_frames_per_update)
+    for update in range(1, math.floor(learning / sooner) + 1):
+        agent_steps = math.ceil(update * sooner / FRAMES_PER_AGENT_STEP)
+        frames = agent_steps * FRAMES_PER_AGENT_STEP
+        if frames <= learning and updates_due(one, frames) != updates_due(other, frames):
+            return float(budget.prefill_frames + frames)
+    return math.inf
+
+
 def planned_updates(config: AgentConfig, budget: Budget) -> int:
     """How many updates a run makes if its prefill is not extended."""
     learning = budget.env_frames - budget.prefill_frames
-    return config.pretrain_updates + math.floor(learning / config.env_frames_per_update)
+    return config.pretrain_updates + updates_due(config, learning)

@@ -32,6 +32,8 @@ def test_a_run_does_not_differ_from_itself(submitted) -> None:
     ("word", "message"),
     [
         ("99", "no run 99"),
+        ("9" * 23, f"no run {'9' * 23}"),
+        ("²", "neither the id of a run nor an arm"),
         ("base", "neither the id of a run nor an arm"),
         ("mini/bse", "no arm 'bse'; nearest: base"),
     ],

@@ -70,7 +70,13 @@ def test_a_toggle_that_would_never_act_is_refused(parsed) -> None:
     file = parsed(("= 64", "= 8_000"), ("= 32 }", "= 4_000 }"))
     with pytest.raises(StudyError) as error:
         assemble_study(file)
-    for word in ("mini.toml", "`toggles.ratio`", "replay_ratio", "4,400", "env_frames = 2,000"):
+    for word in (
+        "mini.toml",
+        "`toggles.ratio`",
+        "replay_ratio",
+        "never acts",
+        "env_frames = 2,000",
+    ):
         assert word in str(error.value)
 
 
@@ -184,3 +190,25 @@ def test_a_file_that_is_no_database_is_refused(tmp_path) -> None:
     path.write_text("hello")
     with pytest.raises(DatabaseError, match="not an SQLite database"):
         planner.existing_database(str(path))
+
+
+def test_toggles_that_no_arm_has_are_told(parsed) -> None:
+    only_base = ('["base", "full", "leave_one_out", "add_one_in"]', '["base"]')
+    messages = assemble_study(parsed(only_base)).messages
+    assert messages == ("no arm has augmentation, ratio: the designs (base) leave that out",)
+    assert assemble_study(parsed()).messages == ()
+
+
+def test_a_game_without_reference_scores_is_told(parsed) -> None:
+    [message] = assemble_study(parsed(('"Assault"', '"Casino"'))).messages
+    assert message == "no reference scores in wang2016 for Casino: only raw returns will be shown"
+
+
+def test_the_largest_numbers_can_be_submitted(parsed, engine) -> None:
+    changes = (
+        ("seeds = 2", f"seeds = [{2**63 - 1}]"),
+        ("env_frames = 2_000", f"env_frames = {2**63 - 4}"),
+    )
+    assembled = assemble_study(parsed(*changes))
+    assert planner.submit(assembled, engine).new == 8
+    assert len(make_plan(assembled, engine).runs) == 8

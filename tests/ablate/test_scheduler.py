@@ -143,18 +143,22 @@ def test_runs_of_a_dead_worker_of_an_earlier_scheduler_are_taken_over(schedule, 
     assert time.monotonic() - started < 30
 
 
-def test_failed_runs_are_told_with_their_last_line(schedule, engine) -> None:
+def test_a_failed_run_is_told_once(schedule, engine, display) -> None:
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    earlier = queue.claim(engine, worker)
+    assert earlier is not None
+    queue.AttemptWriter(engine, earlier).fail("Traceback\nValueError: too bright\n")
     outcome = schedule(
         "if claim.arm == 'full':\n"
         "        writer.fail('Traceback\\n  line\\nValueError: too dark\\n')\n"
         "        say('failed', claim, error='ValueError: too dark')\n"
         "        continue"
     )
-    assert outcome.counts["failed"] == 2
-    assert {failure.error for failure in outcome.failures} == {"ValueError: too dark"}
-    assert {failure.run for failure in outcome.failures} == {
-        "full · Pong · seed 0",
-        "full · Assault · seed 0",
+    assert outcome.counts["failed"] == 3
+    assert [failure.error for failure in outcome.earlier_failures] == ["ValueError: too bright"]
+    assert {line for line in display.lines if "failed" in line} == {
+        "full · Pong · seed 0: failed: ValueError: too dark",
+        "full · Assault · seed 0: failed: ValueError: too dark",
     }
 
 

@@ -79,3 +79,6 @@ def test_who_holds_running_runs_is_told(submitted) -> None:
 def test_the_last_line_of_a_traceback_says_what_went_wrong() -> None:
     assert last_line("Traceback\n  File\nValueError: no\n\n") == "ValueError: no"
     assert last_line("") == ""
+    assert last_line("Traceback\nagents.training.TooSmallError: a.b") == "TooSmallError: a.b"
+    assert last_line("Traceback\nagents.training.TooSmallError") == "TooSmallError"
+    assert last_line("in agents.training: no") == "in agents.training: no"

@@ -92,7 +92,17 @@ def test_a_study_is_frozen(parsed) -> None:
         ("pad = 3", "pad = nan", "toggles.augmentation.random_shift.pad", "nan"),
         ("[toggles.ratio]", "[toggles.'r a']", "toggles.r a", "letters"),
         ('name = "mini"', 'name = "other"', "name", 'name = "mini"'),
-        ('question = "Does it run?"', 'question = ""', "question", "at least 1 character"),
+        ('question = "Does it run?"', 'question = ""', "question", "`question` is empty."),
+        ("seeds = 2", "seeds = [99999999999999999999]", "seeds[0]", "largest number"),
+        ("env_frames = 2_000", f"env_frames = {2**63}", "env_frames", str(2**63 - 1)),
+        ("pad = 3", "pad = 0x" + "f" * 9000, "toggles.augmentation.random_shift.pad", "beyond"),
+        ("[toggles.ratio]", f"[toggles.{'r' * 41}]", "toggles.rrr", "41 characters; at most 40"),
+        (
+            "random_shift = { pad = 3 }",
+            f"levels = {{ {'v' * 120} = {{ random_shift = {{}} }} }}",
+            "toggles.augmentation",
+            "120 characters; at most 40",
+        ),
     ],
 )
 def test_an_error_names_file_key_and_remedy(
@@ -154,6 +164,20 @@ def test_designs_beyond_the_base_need_toggles(edited) -> None:
 
 def test_a_file_that_is_not_toml_names_the_line(problem) -> None:
     assert re.search(r"not TOML.*line 7", problem(("2_000", "two thousand")))
+
+
+def test_a_number_of_thousands_of_digits_is_not_toml(problem) -> None:
+    assert "not TOML" in problem(("pad = 3", f"pad = {'9' * 9000}"))
+
+
+def test_the_name_of_a_study_has_at_most_40_characters(edited) -> None:
+    for length in (40, 41):
+        text = edited(("mini", "m" * length))
+        if length == 40:
+            assert parse_study(text, path="x.toml", stem="m" * length)
+        else:
+            with pytest.raises(StudyError, match=r"`name` has the name .* of 41 characters"):
+                parse_study(text, path="x.toml", stem="m" * length)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path) -> None:

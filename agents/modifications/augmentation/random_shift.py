@@ -19,6 +19,7 @@ from torch import Tensor
 from agents.config import IMAGE_SIZE, AgentConfig, Budget
 from agents.modification import Example, Modification
 from agents.parts import Parts, View
+from agents.training.recipe import first_update
 
 
 class RandomShift(Modification):
@@ -44,7 +45,7 @@ class RandomShift(Modification):
         return cls(pad=0)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        return float(budget.prefill_frames)
+        return first_update(config, budget)
 
     def install(self, parts: Parts) -> Parts:
         return parts.with_view(ShiftedViews(self)) if self.pad else parts

@@ -13,6 +13,7 @@ from pydantic import Field
 from agents.config import AgentConfig, Budget
 from agents.modification import Example, Modification
 from agents.parts import Parts
+from agents.training.recipe import first_difference
 
 
 class ReplayRatio(Modification):
@@ -27,15 +28,15 @@ class ReplayRatio(Modification):
         Example({"env_frames_per_update": 16.0}, "env_frames_per_update", 8.0),
     )
 
-    env_frames_per_update: float = Field(gt=0)
+    env_frames_per_update: float = Field(ge=0.01)
 
     @classmethod
     def null(cls, config: AgentConfig) -> "ReplayRatio":
         return cls(env_frames_per_update=config.env_frames_per_update)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        sooner = min(self.env_frames_per_update, config.env_frames_per_update)
-        return budget.prefill_frames + sooner
+        changed = config.model_copy(update=self.model_dump())
+        return first_difference(config, changed, budget)
 
     def install(self, parts: Parts) -> Parts:
         return parts.with_settings(self.name, env_frames_per_update=self.env_frames_per_update)

@@ -108,6 +108,7 @@ def test_other_contents_under_the_same_name_are_refused(ablate, write_study) -> 
         result = ablate(command, str(path))
         assert result.exit_code == 2
         assert result.stderr.startswith(f"Error: {path}: `name` is taken")
+        assert result.stderr.count("taken") == 1
 
 
 @pytest.mark.parametrize(

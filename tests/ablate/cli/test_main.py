@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -72,6 +73,30 @@ def test_an_error_of_the_operating_system_names_the_file(ablate, monkeypatch) ->
     result = ablate("studies")
     assert result.exit_code == 2
     assert result.stderr.strip() == "Error: /secret/x.toml: Permission denied."
+
+
+def test_an_interruption_is_told(ablate, monkeypatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ablate.study_files.listed_studies", interrupted)
+    result = ablate("studies")
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"
+
+
+def test_a_terminal_without_a_character_gets_a_question_mark() -> None:
+    code = (
+        "import sys, typer\n"
+        "from ablate.cli import main\n"
+        "main.app = lambda prog_name: [typer.echo('\u0394', err=err) for err in (False, True)]\n"
+        "main.run()"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, env=environment
+    )
+    assert (done.stdout, done.stderr) == (b"?\n", b"?\n")
 
 
 def test_an_unknown_command_is_an_error(ablate) -> None:

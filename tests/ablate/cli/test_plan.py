@@ -2,6 +2,7 @@ import json
 
 from ablate.cli.main import app
 from agents.modifications import REGISTRY
+from results.database import queue
 
 
 def test_the_shipped_studies_are_listed(ablate) -> None:
@@ -76,6 +77,36 @@ def test_submitting_queues_the_runs_once(ablate, write_study) -> None:
     assert "16 runs submitted (16 queued already)" in ablate("submit", path).stdout
     again = json.loads(ablate("submit", path, "--json").stdout)
     assert (again["study"], again["runs"], again["new"]) == ("mini", 16, 0)
+
+
+def test_submitting_says_what_to_do_next(ablate, write_study, engine) -> None:
+    path = str(write_study(("seeds = 2", "seeds = 1"), ('["Pong", "Assault"]', '["Pong"]')))
+    assert f"Work on it: ablate work {path}\n" in ablate("submit", path).stdout
+    other = ablate("submit", path, "--db", "an other.sqlite").stdout
+    assert f"Work on it: ablate work {path} --db 'an other.sqlite'\n" in other
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    while (claim := queue.claim(engine, worker)) is not None:
+        queue.AttemptWriter(engine, claim).finish(1.0)
+    said = ablate("submit", path).stdout
+    assert "Work on it" not in said
+    assert f"Nothing is left to run. See what came out: ablate report {path}\n" in said
+
+
+def test_a_plan_counts_in_the_singular(ablate, write_study) -> None:
+    changes = (
+        ('["base", "full", "leave_one_out", "add_one_in"]', '["base"]'),
+        ('["Pong", "Assault"]', '["Pong"]'),
+        ("seeds = 2", "seeds = 1"),
+    )
+    said = ablate("plan", str(write_study(*changes))).stdout
+    assert "1 arm x 1 game x 1 seed = 1 run of 2,000 env frames" in said
+    assert "with 1 worker (" in said
+
+
+def test_a_plan_says_that_the_prefill_may_be_longer(ablate, write_study) -> None:
+    said = ablate("plan", str(write_study())).stdout
+    assert "(at least 400 of them prefill)" in said
+    assert "acts not before" in said
 
 
 def test_the_database_can_be_named_by_option_or_environment(

@@ -13,6 +13,8 @@ from ablate import planner
 from ablate.planner import assemble_study
 from results.database import queue
 from results.database.records import EpisodeRow
+from results.figures.drawn import write_whole
+from results.statistics.errors import StatisticsError
 
 WITHOUT_TORCH = """
 import json, sys
@@ -103,7 +105,7 @@ def test_a_study_in_progress_is_shown_as_it_is(parsed, engine, ablate) -> None:
     assert "14 queued, 1 running, 1 failed" in shown
     assert "50%" in shown
     assert "ValueError: too dark" in shown
-    assert "--retry-failed" in shown
+    assert "Try them again: ablate run PATH/TO/mini.toml --retry-failed\n" in shown
     failed = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][0]
     assert failed["state"] == "failed"
     assert "too dark" in failed["error"]
@@ -124,9 +126,41 @@ def test_a_table_as_json_is_the_numbers(finished, ablate) -> None:
 
 
 def test_a_table_can_go_to_a_file(finished, ablate, tmp_path) -> None:
-    result = ablate("table", "mini", "--format", "markdown", "--output", "out/t.md")
-    assert result.stdout.strip() == "out/t.md"
-    assert "| Pong |" in (tmp_path / "out" / "t.md").read_text()
+    result = ablate("table", "mini", "--format", "markdown", "--output", "t.md")
+    assert result.stdout.strip() == "t.md"
+    assert "| Pong |" in (tmp_path / "t.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["table", "plot", "report"])
+def test_a_folder_that_is_not_there_is_not_made(finished, ablate, tmp_path, command) -> None:
+    result = ablate(command, "mini", "--output", "no/such/x")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: --output no/such/x: there is no folder no/such. Make it first, or choose another "
+        "place.\n"
+    )
+    assert not (tmp_path / "no").exists()
+
+
+def test_nothing_makes_the_folder_around_a_file(tmp_path) -> None:
+    with pytest.raises(StatisticsError, match="there is no folder"):
+        write_whole(tmp_path / "no" / "x.html", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_empty_folder(finished, ablate, tmp_path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("results.figures.drawn.os.fdopen", full)
+    words = ("plot", "mini", "--kind", "curves", "--formats", "svg", "--resamples", "50")
+    result = ablate(*words)
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert not (tmp_path / "mini_figures").exists()
+    (tmp_path / "mine").mkdir()
+    ablate(*words, "-o", "mine")
+    assert (tmp_path / "mine").exists()
 
 
 def test_only_the_arms_and_games_asked_for_are_in_a_table(finished, ablate) -> None:
@@ -164,6 +198,6 @@ def test_an_unknown_figure_format_leaves_nothing(finished, ablate, tmp_path) -> 
 
 
 def test_a_report_goes_where_it_is_told(finished, ablate, tmp_path) -> None:
-    result = ablate("report", "mini", "-o", "deep/down.html", "--resamples", "50")
+    result = ablate("report", "mini", "-o", "down.html", "--resamples", "50")
     assert result.exit_code == 0, result.stderr
-    assert "<svg" in (tmp_path / "deep" / "down.html").read_text()
+    assert "<svg" in (tmp_path / "down.html").read_text()

@@ -87,7 +87,27 @@ def test_a_killed_study_is_finished_by_running_it_again(ablate, write_study, tmp
 
     third = ablate("run", str(path))
     assert third.exit_code == 0
-    assert "Nothing to compute: all 2 runs of mini are finished." in third.stdout
+    assert "Nothing to compute: all runs of mini are finished (2)." in third.stdout
+
+
+def test_the_command_that_goes_on_is_one_that_works(ablate, write_study, tmp_path) -> None:
+    path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 400_000"))
+    ablate("submit", str(path), "--db", "c.sqlite")
+    first = program("run", path.name, "--db", "c.sqlite", "--slots", "1", cwd=tmp_path)
+    wait_for_a_run_in_hand(tmp_path / "c.sqlite")
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "Stopped. Go on with: ablate run mini.toml --db c.sqlite\n" in said
+
+
+def test_a_report_without_a_place_is_refused_before_the_work(
+    ablate, write_study, tmp_path
+) -> None:
+    result = ablate("run", str(write_study()), "-o", "no/such/x.html")
+    assert result.exit_code == 2
+    assert "there is no folder no/such" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mini.toml"]
 
 
 def test_a_worker_whose_scheduler_was_killed_hands_its_run_back(
@@ -116,9 +136,14 @@ def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
     )
     result = ablate("run", str(path), "--slots", "2")
     assert result.exit_code == 1
-    assert "failed: base · Pong · seed 0: " in result.stderr
-    assert "no complete episode" in result.stderr
-    assert "ablate run mini --retry-failed" in result.stderr
+    assert result.stdout.count("base · Pong · seed 0: failed: BudgetTooSmallError: ") == 1
+    assert "no complete episode" in result.stdout
+    assert "failed: " not in result.stderr  # each was told when it failed
+    assert f"ablate run {path} --retry-failed\n" in result.stderr
+    later = ablate("work", "--db", "ablate.sqlite")
+    assert later.exit_code == 1
+    assert "failed: base · Pong · seed 0: BudgetTooSmallError: " in later.stderr
+    assert "Try them again: ablate run mini.toml --retry-failed\n" in later.stderr
     again = ablate("submit", str(path), "--retry-failed", "--json")
     assert json.loads(again.stdout)["retried"] == 2
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -143,3 +145,11 @@ def test_settings_that_mean_nothing_are_refused(settings):
 def test_it_acts_from_the_first_update_on():
     budget = Budget(env_frames=4000, prefill_frames=400)
     assert RandomShift().first_action(agent_config("micro"), budget) == 400
+
+
+def test_it_never_acts_where_there_is_no_update():
+    budget = Budget(env_frames=2000, prefill_frames=400)
+    rare = {"pretrain_updates": 0, "env_frames_per_update": 1600.0}
+    assert RandomShift().first_action(agent_config("micro", **rare), budget) == 2000
+    rare["env_frames_per_update"] = 1604.0
+    assert RandomShift().first_action(agent_config("micro", **rare), budget) == math.inf

@@ -28,8 +28,16 @@ def test_nothing_but_the_ratio_is_set():
 def test_it_first_acts_when_base_or_arm_makes_its_first_update():
     config = agent_config("micro")  # E = 64
     assert ReplayRatio(env_frames_per_update=16).first_action(config, BUDGET) == 416
-    assert ReplayRatio(env_frames_per_update=2).first_action(config, BUDGET) == 402
+    assert ReplayRatio(env_frames_per_update=2).first_action(config, BUDGET) == 404
     assert ReplayRatio(env_frames_per_update=1000).first_action(config, BUDGET) == 464
+
+
+def test_ratios_that_differ_too_little_for_the_budget_never_act():
+    config = agent_config("micro")  # E = 64
+    near = ReplayRatio(env_frames_per_update=62)
+    # floor(n / 64) and floor(n / 62) first differ at n = 124, a multiple of 4
+    assert near.first_action(config, Budget(env_frames=520, prefill_frames=400)) == math.inf
+    assert near.first_action(config, Budget(env_frames=524, prefill_frames=400)) == 524
 
 
 def test_its_null_is_the_bases_own_ratio():
