@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
@@ -52,7 +53,8 @@ def create_database(path: Path) -> None:
             draft,
             *(draft.with_name(draft.name + end) for end in ("-wal", "-shm", "-journal")),
         ):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # in a read-only place, whose own message should be seen
+                leftover.unlink(missing_ok=True)
 
 
 def _build(draft: Path) -> None:

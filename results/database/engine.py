@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,14 +97,28 @@ def _session(engine: Engine, begin: tuple[str, ...]) -> Iterator[Session]:
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """An engine whose connections are set up and whose transactions begin as asked."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        connect_args={"isolation_level": None},  # the driver begins nothing by itself
-    )
+    """An engine whose connections are set up and whose transactions begin as asked.
+
+    A finished database in a place that cannot be written, a shipped one say, is opened to be read.
+    """
+    url = URL.create("sqlite", database=str(path))
+    if _is_frozen(path):
+        return create_engine(url, creator=lambda: _connect_frozen(path))
+    engine = create_engine(url, connect_args={"isolation_level": None})  # we begin ourselves
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _is_frozen(path: Path) -> bool:
+    """Whether nobody can be writing: WAL would need a companion file in the same directory."""
+    companion = path.with_name(path.name + "-wal")
+    return path.exists() and not os.access(path.parent, os.W_OK) and not companion.exists()
+
+
+def _connect_frozen(path: Path) -> sqlite3.Connection:
+    source = f"{path.as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(source, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def _set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

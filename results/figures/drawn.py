@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +44,8 @@ def save(drawn: Drawn, path: Path, formats: Sequence[str] = FORMATS) -> list[Pat
 
     Args:
         drawn: The figure.
-        path: The files' common name; each format adds its ending. Folders are made.
+        path: The files' common name; each format adds its ending. The folder is made, and
+            unmade if nothing could be written into it; the folder around it must be there.
         formats: Among FORMATS.
 
     Returns:
@@ -63,12 +65,33 @@ def save(drawn: Drawn, path: Path, formats: Sequence[str] = FORMATS) -> list[Pat
         for wanted in formats
     }
     contents["csv"] = drawn.numbers.to_csv(index=False).encode()
-    files = []
-    for ending, content in contents.items():
-        target = path.with_name(f"{path.name}.{ending}")
-        write_whole(target, content)
-        files.append(target)
+    files: list[Path] = []
+    with _folder(path.parent):
+        for ending, content in contents.items():
+            target = path.with_name(f"{path.name}.{ending}")
+            write_whole(target, content)
+            files.append(target)
     return files
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Makes a folder; one that it made and that is still empty in the end is unmade.
+
+    Raises:
+        StatisticsError: if it cannot be made.
+    """
+    there = folder.is_dir()
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _not_written(folder, error) from error
+    try:
+        yield
+    finally:
+        if not there:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def write_whole(target: Path, content: bytes) -> None:
@@ -78,7 +101,6 @@ def write_whole(target: Path, content: bytes) -> None:
         StatisticsError: if the file cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise _not_written(target, error) from error
@@ -101,6 +123,11 @@ def _umask() -> int:
 
 
 def _not_written(target: Path, error: OSError) -> StatisticsError:
+    if isinstance(error, FileNotFoundError):
+        return StatisticsError(
+            f"{target} cannot be written: there is no folder {target.parent}. Make it first, or "
+            "choose another place."
+        )
     return StatisticsError(
         f"{target} cannot be written: {error.strerror}. Choose another place, or make room."
     )

@@ -196,3 +196,18 @@ def test_importing_the_room_loads_nothing_slow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_database_in_a_read_only_place_can_be_read_and_not_written(path, engine, monkeypatch):
+    with write(engine) as session:
+        session.execute(text("INSERT INTO metric (name) VALUES ('loss')"))
+    engine.dispose()
+    before = files(path.parent)
+    monkeypatch.setattr(engine_module.os, "access", lambda place, mode: False)
+    frozen = open_database(path)
+    with read(frozen) as session:
+        assert session.scalar(text("SELECT name FROM metric")) == "loss"
+    with pytest.raises(DatabaseError, match="cannot be written to"), write(frozen) as session:
+        session.execute(text("DELETE FROM metric"))
+    frozen.dispose()
+    assert files(path.parent) == before
