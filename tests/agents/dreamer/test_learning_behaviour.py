@@ -60,7 +60,11 @@ class Lookup(nn.Module):
 
 
 def chain():
-    """States 0..4 in a row; entering 4 pays 1 and ends the episode."""
+    """States 0..4 in a row; entering 4 pays 1 and ends the episode.
+
+    As in a dream, the rollout goes on past the end: from 4 one can walk back and be paid again,
+    and only the discount of 0 says that this does not count.
+    """
     state = torch.arange(5)
     successor = torch.stack([(state - 1).clamp_min(0), (state + 1).clamp_max(4)], -1)
     return Simulator(successor, (state == 4).float(), state == 4)
@@ -123,18 +127,19 @@ def flip_the_advantage(agent):
     agent.behaviour.targets = flipped
 
 
-def shuffle_the_actions(agent):
-    """Credits every dream with the actions of its neighbour."""
-    actor_loss = agent.behaviour.actor_loss
+def credit_other_actions(agent):
+    """Learns from actions that have nothing to do with the dream: drawn anew, evenly."""
+    actor_loss, generator = agent.behaviour.actor_loss, torch.Generator().manual_seed(1)
 
-    def shuffled(trajectory, targets):
-        action = trajectory.action.roll(1, 1)
+    def unrelated(trajectory, targets):
+        H, N, A = trajectory.action.shape
+        action = one_hot(torch.randint(A, (H, N), generator=generator), A).float()
         return actor_loss(dataclasses.replace(trajectory, action=action), targets)
 
-    agent.behaviour.actor_loss = shuffled
+    agent.behaviour.actor_loss = unrelated
 
 
-BREAKS = [flip_the_advantage, shuffle_the_actions]
+BREAKS = [flip_the_advantage, credit_other_actions]
 
 
 def learn_chain(seed, broken=None):
@@ -166,27 +171,31 @@ def test_the_chain_is_walked_to_its_paying_end():
     # the critic contains the reward on arrival: .9^4, .9^3, .9^2, .9, 1
     optimum = 0.9 ** torch.arange(4.0, -1, -1)
     torch.testing.assert_close(simulator.returns(greedy, 0.9).float(), optimum)
+    # measured .994 to .996, and a critic at most .008 off, in 5 seeds
     assert (simulator.returns(sampled, 0.9)[0] / optimum[0]).item() > 0.95
-    torch.testing.assert_close(critic, optimum, atol=0.05, rtol=0)
+    torch.testing.assert_close(critic, optimum, atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_broken_update_does_not_find_the_end_of_the_chain(broken):
     simulator, _, sampled, critic = learn_chain(0, broken)
-    assert simulator.returns(sampled, 0.9)[0] < 0.3
-    assert critic[0] < 0.3
+    # half of the optimum, .33; measured at most .21 (which is blind walking) and .25 in 5 seeds
+    assert simulator.returns(sampled, 0.9)[0] < 0.5 * 0.9**4
+    assert critic[0] < 0.5 * 0.9**4
 
 
 def test_catch_is_played_to_the_optimum():
     caught, caught_sampled, critic = learn_catch(0)
+    # measured 1.000 and .997 in 5 seeds; the best is 1
     assert caught >= 0.95
-    assert caught_sampled >= 0.9
-    # a ball that will be caught in nine steps
-    torch.testing.assert_close(critic, torch.full([25], 0.99**9), atol=0.1, rtol=0)
+    assert caught_sampled >= 0.95
+    # a ball that will be caught in nine steps is worth .914; measured .841 to .935
+    torch.testing.assert_close(critic, torch.full([25], 0.99**9), atol=0.15, rtol=0)
 
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_broken_update_does_not_catch(broken):
     caught, caught_sampled, _ = learn_catch(0, broken)
+    # measured -.6 or less for both in 5 seeds; a paddle that never moves gets -.6
     assert caught < 0
     assert caught_sampled < 0

@@ -38,7 +38,7 @@ def moving_squares(side=20):
     image = torch.zeros(4, LENGTH, 1, 64, 64, dtype=torch.uint8)
     for b in range(4):
         for t in range(LENGTH):
-            y, x = b * (64 - side) // 3, t * (64 - side) // (LENGTH - 1)
+            y, x = b * (64 - side) // 3, 8 * t
             image[b, t, 0, y : y + side, x : x + side] = 255
     reward = torch.zeros(4, LENGTH)
     reward[:, LENGTH // 2] = torch.tensor([1.0, 1.0, -1.0, -1.0])
@@ -65,15 +65,18 @@ def test_one_batch_is_learned_by_heart():
     spread = normalised(batch.image).var(0, correction=0)
     blind_image = 0.5 * spread.sum((1, 2, 3)).mean().item()  # 130
     blind_reward = 0.5 * torch.tanh(batch.reward).var(0, correction=0).mean().item()  # .048
+    # bounds 6.5 and .0024; measured 2.1 to 2.3 and at most .0001 in 5 seeds
     assert loss["image_loss"] < 0.05 * blind_image
     assert loss["reward_loss"] < 0.05 * blind_reward
 
     # the soft target .999 has an entropy, which no prediction can go below
     entropy = -(0.999 * math.log(0.999) + 0.001 * math.log(0.001))
     floor = entropy * (~batch.is_terminal).float().mean().item()  # .0076; blind .10
+    # measured .0076 to .0077
     assert floor - 1e-6 < loss["discount_loss"] < floor + 0.001
 
-    # four equally likely sequences told apart: ln 4 nats at least, somewhere along the six rows
+    # four equally likely sequences told apart: ln 4 nats at least, somewhere along the six rows;
+    # measured 2.4 to 2.7 a row
     assert math.log(4) / LENGTH < loss["kl_loss"] < 10
 
 
@@ -128,9 +131,7 @@ def remember(seed, *, broken=None, updates=500):
     generator = torch.Generator().manual_seed(seed)
     for _ in range(updates):
         colour = torch.randint(2, (8,), generator=generator)
-        agent.train_world_model(
-            memory(colour, torch.randint(2, (8, LENGTH), generator=generator))
-        )
+        agent.train_world_model(memory(colour, torch.randint(2, (8, LENGTH), generator=generator)))
     return agent
 
 
@@ -177,12 +178,14 @@ def forget(agent):
 def test_one_bit_is_carried_across_blank_frames():
     agent = remember(0)
     right = hits(agent, 0)
-    assert min(right.values()) >= 0.95
-    # the control: actions heard a row late say nothing of the side
+    # measured .973 to 1 in 5 seeds; what is missing are unlucky samples of the latents
+    assert min(right.values()) >= 0.93
+    # a control: actions heard a row late say nothing of the side; measured .5
     assert hits(agent, 0, late=1)["side"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_without_the_recurrent_state_the_bit_is_lost():
     right = hits(remember(0, broken=forget), 0)
+    # measured .496 to .504 and .43 to .55 in 5 seeds
     assert right["colour"] < 0.65
     assert right["reward"] < 0.65
