@@ -87,7 +87,8 @@ class StudyRecord:
         contents_sha256: sha256 of the parsed contents: comments and layout do not count.
         protocol: Label of the protocol; equal text means equal protocol.
         env_frames: Length of every run, prefill included.
-        prefill_frames: Frames collected before the first update.
+        prefill_frames: Frames collected before the first update, at least: one complete episode
+            is needed too.
         designs: Names of the designs, in the order of the file.
         games: CamelCase names, in the order of the file.
         seeds: Seeds, in the order of the file.

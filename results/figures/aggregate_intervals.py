@@ -30,7 +30,7 @@ def draw(
         aggregates: Every aggregate of every arm.
         arms: Rows, from the top.
         reference: The arm whose estimate is drawn through all rows; None for none.
-        note: The line at the foot.
+        note: The lines at the foot.
     """
     runs = {one.arm: one.runs for one in aggregates.values}
     labels = [style.broken(f"{arm} (n = {runs.get(arm, 0)})", LINE_LETTERS) for arm in arms]
@@ -38,7 +38,7 @@ def draw(
     longest = max(map(len, lines))
     points = 7.0 if longest <= 30 else 5.8
     width, left = style.TWO_COLUMNS, 0.18 + 0.0083 * points * longest
-    head, foot = 0.45, 0.66
+    head, foot = 0.45, 0.66 + style.more_foot(note)
     row = max(ROW_INCHES, 0.105 * max(label.count("\n") + 1 for label in labels))
     height = head + foot + row * len(arms)
     figure = Figure(figsize=(width, height))

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 
+from results.statistics.errors import counted
 from results.statistics.intervals import Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
 
-TO_DETECT = "80% power"
+TOO_NARROW = "few runs: these intervals are too narrow"  # of a bootstrap
+FEW_SEEDS = 5  # per cell; up to here only very large effects are visible
 
 
 def percent(ci: float) -> str:
@@ -19,7 +21,7 @@ def percent(ci: float) -> str:
 def seeds(fewest: int, most: int) -> str:
     """Writes how many seeds there are: `1 seed`, `2 seeds`, `1 to 3 seeds`."""
     if fewest == most:
-        return f"{most} seed" if most == 1 else f"{most} seeds"
+        return counted(most, "seed")
     return f"{fewest} to {most} seeds"
 
 
@@ -53,12 +55,15 @@ def left_out(scores: Scores) -> str:
         words.append(f"the games {', '.join(matrices.dropped_games)}")
     dropped = sum(len(some) for some in matrices.dropped_seeds.values())
     if dropped:
-        words.append(f"{dropped} seeds of arms that lack one of the games")
+        words.append(f"{counted(dropped, 'seed')} of arms that lack one of the games")
     return f"The mean over games leaves out {' and '.join(words)}." if words else ""
 
 
-def foot(scores: Scores, interval: str) -> str:
-    """Writes the line in the figure itself: seeds, interval, normalisation, env frames."""
+def foot(scores: Scores, interval: str, warning: str = "") -> str:
+    """Writes the foot of the figure itself: seeds, interval, normalisation, env frames.
+
+    A warning stands in a line of its own.
+    """
     words = [
         f"n = {seeds(*scores.runs_per_cell())} per arm and game",
         interval,
@@ -68,7 +73,15 @@ def foot(scores: Scores, interval: str) -> str:
     if scores.missing:
         total = len(scores.frame)
         words.append(f"partial: {total - len(scores.missing)} of {total} runs")
-    return " · ".join(words)
+    return "\n".join(line for line in (" · ".join(words), warning) if line)
+
+
+def visible(scores: Scores) -> str:
+    """States in short what few seeds cannot show of effects and interactions; else empty."""
+    fewest, most = scores.runs_per_cell()
+    if most == 1:
+        return "one seed: no effect can be told from chance"
+    return "few seeds: only very large effects are visible" if fewest <= FEW_SEEDS else ""
 
 
 def detectable(effects: Sequence[Estimate], interactions: Sequence[Estimate]) -> str:
@@ -90,4 +103,6 @@ def interval_words(estimates: Sequence[Estimate], options: Options) -> str:
     """Names the interval that the estimates have, or why they have none."""
     if any(math.isfinite(one.low) for one in estimates):
         return f"{percent(options.ci)} pooled t-interval"
-    return next((one.note for one in estimates if math.isfinite(one.value)), "no runs yet")
+    return next(
+        (one.note for one in estimates if math.isfinite(one.value)), "no complete seed yet"
+    )

@@ -24,7 +24,7 @@ from results.statistics.contrasts import (
     interactions,
     interactions_frame,
 )
-from results.statistics.errors import StatisticsError
+from results.statistics.errors import StatisticsError, counted
 from results.statistics.intervals import Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores, collect
@@ -98,11 +98,7 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
         *_interaction_sections(found.interactions),
     ]  # fmt: skip
     if not any(section.rows for section in sections):
-        raise StatisticsError(
-            f"Study {data.study.name!r} has no effect to show: its arms "
-            f"({', '.join(found.scores.arms)}) hold no toggle both with and without. Add the "
-            "designs add_one_in or leave_one_out."
-        )
+        raise StatisticsError(_nothing_to_show(data, found))
     interval = captions.interval_words(found.means(), options)
     has_interval = any(math.isfinite(one.low) for one in found.means())
     with style.house_style():
@@ -111,7 +107,7 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
             games=found.scores.games,
             unit=UNIT,
             interval=interval if has_interval else "",
-            note=captions.foot(found.scores, interval),
+            note=captions.foot(found.scores, interval, captions.visible(found.scores)),
         )
     caption = (
         "Effects of the toggles and interactions of their pairs, largest first. Circles: mean of "
@@ -143,6 +139,8 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
     )
     scopes = (MEAN, *found.scores.games) if len(found.scores.games) > 1 else found.scores.games
     panels = [_panel(found, scope, same_toggle) for scope in scopes]
+    if all(tile.estimate is None for panel in panels for tile in panel.tiles()):
+        raise StatisticsError(_nothing_to_show(data, found))
     interval = captions.interval_words(found.means(), options)
     has_interval = any(tile.half_width is not None for p in panels for tile in p.tiles())
     with style.house_style():
@@ -151,7 +149,7 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
             names,
             unit=UNIT,
             interval=interval if has_interval else "",
-            note=captions.foot(found.scores, interval),
+            note=captions.foot(found.scores, interval, captions.visible(found.scores)),
         )
     caption = (
         "What each toggle does (diagonal: A added to the base, L within the full agent) and how "
@@ -164,6 +162,31 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
     caption += f" {found.caption(data, options)}"
     return Drawn(
         f"{data.study.name}_interference", "Interference map", caption, figure, found.numbers()
+    )
+
+
+def _nothing_to_show(data: StudyData, found: _Contrasts) -> str:
+    """Names the arms that no effect can do without, or what they wait for."""
+    if not found.effects:
+        return f"Study {data.study.name!r} has no toggle, so no effect to show."
+    reasons = []
+    for kind, words in (
+        (ADD_ONE_IN, "Effects added to the base (designs base and add_one_in)"),
+        (LEAVE_ONE_OUT, "Effects within the full agent (designs full and leave_one_out)"),
+    ):
+        notes = [o.estimate.note for o in found.effects if o.kind == kind and o.scope == MEAN]
+        outside = [note.removeprefix(f"{NOT_IN_STUDY}: ").split(", ") for note in notes
+                   if note.startswith(NOT_IN_STUDY)]  # fmt: skip
+        if outside:
+            lacked = dict.fromkeys(itertools.chain.from_iterable(outside))
+            reasons.append(f"{words} lack the arms {', '.join(lacked)}.")
+        reasons += dict.fromkeys(
+            f"{words}: {note}." for note in notes if not note.startswith(NOT_IN_STUDY)
+        )
+    return (
+        f"Study {data.study.name!r} has no effect to show, because an effect needs both the arm "
+        f"with the toggle and the arm without it; its arms are {', '.join(found.scores.arms)}. "
+        f"{' '.join(reasons)}"
     )
 
 
@@ -249,7 +272,7 @@ def _panel(found: _Contrasts, scope: str, undefined: frozenset[tuple[str, str]])
     mine = [one for one in found.effects if one.scope == scope]
     pairs = [one for one in found.interactions if one.scope == scope]
     return Panel(
-        title=f"Mean of {count} games" if scope == MEAN else scope,
+        title=f"Mean of {counted(count, 'game')}" if scope == MEAN else scope,
         added={one.name: _effect_tile(one) for one in mine if one.kind == ADD_ONE_IN},
         left_out={one.name: _effect_tile(one) for one in mine if one.kind == LEAVE_ONE_OUT},
         at_base={(p.first, p.second): _pair_tile(p) for p in pairs if p.background == BASE},

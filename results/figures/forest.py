@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +15,11 @@ from results.figures import style
 
 ROW_INCHES: Final = 0.235
 BAND: Final = "#E9E9E9"
-TEXT_INCHES: Final = 1.75  # right of the axes: the numbers in words
+STAGGER: Final = 0.2  # rows between the marks of the first and of the last game
+HOLLOW: Final[Mapping[str, Any]] = {
+    "fillstyle": "none", "markersize": 3.4, "markeredgewidth": 0.8,
+}  # fmt: skip
+TEXT_INCHES: Final = 1.95  # right of the axes: the numbers in words
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,12 @@ def draw(
         games: All games, in the order of their colours.
         unit: Of the scale, in words.
         interval: What the thick lines are; "" where there are none.
-        note: The line at the foot.
+        note: The lines at the foot.
     """
     shown = [section for section in sections if section.rows]
     longest = max(len(row.name) for section in shown for row in section.rows)
     width, left = style.TWO_COLUMNS, 0.15 + 0.056 * longest
-    gap, head, foot = 0.34, 0.34, 1.0
+    gap, head, foot = 0.34, 0.34, 1.0 + style.more_foot(note)
     bodies = [ROW_INCHES * len(section.rows) + 0.06 for section in shown]
     height = head + sum(bodies) + gap * (len(shown) - 1) + foot
     figure = Figure(figsize=(width, height))
@@ -98,7 +102,7 @@ def draw(
         handles=_handles(shown, games, interval),
         loc="lower left",
         ncols=4,
-        bbox_to_anchor=(0.0, 0.2 / height),
+        bbox_to_anchor=(0.0, (0.2 + style.more_foot(note)) / height),
         columnspacing=1.2,
         handletextpad=0.5,
         fontsize=style.SMALL,
@@ -127,14 +131,14 @@ def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: in
     for index, game in enumerate(games):
         if game in row.games and math.isfinite(row.games[game]):
             axes.plot(
-                row.games[game], place + 0.3, style.series_marker(index),
-                color=style.series_color(index), markersize=3.2, markeredgewidth=0, zorder=3,
+                row.games[game], place + 0.26 + _offset(index, len(games)),
+                style.series_marker(index), color=style.series_color(index), **HOLLOW, zorder=3,
                 gid=f"game {game}",
             )  # fmt: skip
     if row.estimate is None:
         _say(axes, place, in_words(row, places))
         return
-    height = place - 0.08
+    height = place - 0.12
     if row.simultaneous is not None:
         axes.plot(
             row.simultaneous, [height] * 2, color=style.BLACK, linewidth=0.8, zorder=4,
@@ -150,6 +154,11 @@ def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: in
         markeredgewidth=1.1, markersize=4.6, zorder=6, gid="estimate",
     )  # fmt: skip
     _say(axes, place, in_words(row, places))
+
+
+def _offset(index: int, games: int) -> float:
+    """Moves the marks of a row's games a little up and down, so that equal ones are all seen."""
+    return STAGGER * (index / (games - 1) - 0.5) if games > 1 else 0.0
 
 
 def in_words(row: Row, places: int) -> str:
@@ -172,14 +181,16 @@ def _say(axes: Axes, place: int, words: str) -> None:
 
 
 def _keep_zero_inside(axes: Axes, sections: Sequence[Section]) -> None:
-    """Sets the scale to hold every number and zero, so that no band hides where zero is."""
-    ends = _ends(sections)
+    """Sets the scale to hold every number, zero and every band of what is too small."""
+    limits = [row.mde for section in sections for row in section.rows if row.mde is not None]
+    bands = [end for limit in limits if math.isfinite(limit) for end in (-limit, limit)]
+    ends = _ends(sections) + bands
     room = 0.06 * (max(ends) - min(ends)) or 0.1
     axes.set_xlim(min(ends) - room, max(ends) + room)
 
 
 def _ends(sections: Sequence[Section]) -> list[float]:
-    """Lists every number that the scale has to hold, and zero."""
+    """Lists every number that is shown, and zero."""
     ends = [0.0]
     for row in (row for section in sections for row in section.rows):
         ends += [row.estimate or 0.0, *row.games.values(), *(row.interval or ())]
@@ -209,7 +220,7 @@ def _handles(
     handles += [
         Line2D(
             [], [], marker=style.series_marker(index), linestyle="",
-            color=style.series_color(index), markersize=3.5, markeredgewidth=0, label=game,
+            color=style.series_color(index), **HOLLOW, label=game,
         )
         for index, game in enumerate(games)
         if any(game in row.games for row in rows)

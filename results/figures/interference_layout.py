@@ -10,6 +10,8 @@ from results.figures import style
 LARGE_FROM: Final = 4  # toggles; from here the mean gets a wide panel of its own
 TITLE: Final = 0.26  # inches above a panel
 LEGEND: Final = 2.2  # inches beside a wide panel
+SMALL_LEGEND: Final = 1.36  # inches below small panels: five lines of marks
+LARGE_LEGEND: Final = 4.0  # inches beside a wide panel: the key, its places, a column of marks
 NOTE: Final = 0.22  # inches below everything
 
 
@@ -32,21 +34,21 @@ class Geometry:
     legend_columns: int
 
     @classmethod
-    def of(cls, panels: int, toggles: Sequence[str]) -> "Geometry":
-        """Lays out the page for a number of panels."""
+    def of(cls, panels: int, toggles: Sequence[str], *, note: float = 0.0) -> "Geometry":
+        """Lays out the page for a number of panels, with more inches for the note."""
         left = 0.12 + 0.055 * max(map(len, toggles))
         if len(toggles) >= LARGE_FROM:
-            return cls._large(panels, left, toggles)
-        return cls._small(panels, left, toggles)
+            return cls._large(panels, left, toggles, NOTE + note)
+        return cls._small(panels, left, toggles, NOTE + note)
 
     @classmethod
-    def _small(cls, panels: int, left: float, toggles: Sequence[str]) -> "Geometry":
+    def _small(cls, panels: int, left: float, toggles: Sequence[str], note: float) -> "Geometry":
         """All panels alike, up to four in a row; colour scale and legend below."""
         per_row, gap = min(4, max(panels, 3)), 0.16
         size = (style.TWO_COLUMNS - left - 0.05 - gap * (per_row - 1)) / per_row
         below = label_height(toggles, size)
         rows = math.ceil(panels / per_row)
-        foot = NOTE + 1.2 + 0.62
+        foot = note + SMALL_LEGEND + 0.66
         height = foot + rows * (TITLE + size + below)
         places = tuple(
             (
@@ -57,19 +59,19 @@ class Geometry:
             for index in range(panels)
         )
         scale = (style.TWO_COLUMNS / 2 - 1.6, foot - 0.14, 3.2, 0.09)
-        legend = (0.1, NOTE + 0.04, style.TWO_COLUMNS - 0.15, 1.16)
+        legend = (0.1, note + 0.04, style.TWO_COLUMNS - 0.15, SMALL_LEGEND)
         return cls(height, places, scale, legend, legend_columns=3)
 
     @classmethod
-    def _large(cls, panels: int, left: float, toggles: Sequence[str]) -> "Geometry":
+    def _large(cls, panels: int, left: float, toggles: Sequence[str], note: float) -> "Geometry":
         """The mean in a wide panel with the legend at its side; the games below, three a row."""
         per_row, gap = 3, 0.14
         big = min(3.75, style.TWO_COLUMNS - left - LEGEND)
         size = (style.TWO_COLUMNS - left - 0.05 - gap * (per_row - 1)) / per_row
         high, low = label_height(toggles, big), label_height(toggles, size)
         rows = math.ceil((panels - 1) / per_row)
-        first = TITLE + big + high
-        height = NOTE + first + rows * (TITLE + size + low)
+        first = TITLE + max(big + high, 0.75 + LARGE_LEGEND)
+        height = note + first + rows * (TITLE + size + low)
         places = [(left, height - TITLE - big, big)]
         for index in range(panels - 1):
             bottom = height - first - (index // per_row + 1) * (TITLE + size + low)

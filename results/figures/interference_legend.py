@@ -10,6 +10,7 @@ from results.figures import style
 
 MARK_GREY: Final = "#9A9A9A"
 HATCH: Final = "////"
+NO_INTERVAL_HATCH: Final = "xxxx"  # crossed: also told apart where no ± fits
 KEY_INCHES: Final = 0.86
 PLACE_INCHES: Final = 0.235
 SWATCH_INCHES: Final = 0.18
@@ -52,12 +53,13 @@ def draw_legend(axes: Axes, size: tuple[float, float], *, interval: str, columns
 
 
 def _marks(interval: str) -> list[tuple[str, str]]:
-    number = f"estimate; ± half of the\n{interval}, where it fits" if interval else style.ONE_SEED
+    half = f"± half of the\n{interval}, where it fits" if interval else "no ±\nanywhere"
     return [
-        ("number", number),
+        ("number", f"estimate; {half}"),
         ("significant", "thick border: differs from 0\n(Holm, over all pairs)"),
         ("excludes zero", "dot: unadjusted interval\nexcludes 0"),
         ("cannot tell", "hatched: cannot tell (smaller than\nwhat these seeds can detect)"),
+        ("no interval", "crossed, no ±: no interval\n(one seed, or all seeds equal)"),
         ("crossover", "triangle: crossover (an effect\nchanges its sign)"),
         ("floor", "F: floor-limited (a score hardly\nabove random play)"),
         ("undefined", "grey cross: not defined\n(no agent can have both)"),
@@ -131,10 +133,11 @@ def _draw_swatch(axes: Axes, mark: str, x: float, y: float) -> None:
         axes.plot(*middle, "o", color="black", markersize=3.4)
     elif mark == "crossover":
         axes.plot(*middle, "^", color="black", markersize=4.2)
-    elif mark == "cannot tell":
+    elif mark in ("cannot tell", "no interval"):
+        hatch = HATCH if mark == "cannot tell" else NO_INTERVAL_HATCH
         axes.add_patch(
             Rectangle(
-                (x, y), size, size, facecolor="none", edgecolor="#6E6E6E", hatch=HATCH * 2,
+                (x, y), size, size, facecolor="none", edgecolor="#6E6E6E", hatch=hatch * 2,
                 linewidth=0,
             )
         )  # fmt: skip

@@ -21,7 +21,7 @@ from matplotlib.patches import Polygon, Rectangle
 
 from results.figures import style
 from results.figures.interference_layout import Geometry, label_size
-from results.figures.interference_legend import HATCH, MARK_GREY, draw_legend
+from results.figures.interference_legend import HATCH, MARK_GREY, NO_INTERVAL_HATCH, draw_legend
 
 HALVES_FROM: Final = 32  # points; smaller tiles show the estimate alone
 HALVES_OF_CUT_FROM: Final = 44  # the same for the two halves of a tile of the diagonal
@@ -35,7 +35,7 @@ class Tile:
 
     Attributes:
         estimate: The effect or interaction; None where runs are missing.
-        half_width: Half of its interval; None with one seed.
+        half_width: Half of its interval; None where there is none: one seed, or all equal.
         significant: The Holm-adjusted test excludes zero.
         excludes_zero: The unadjusted interval excludes zero.
         cannot_tell: Smaller than the minimal detectable effect, and not significant.
@@ -102,10 +102,10 @@ def draw(
         toggles: Rows and columns, in this order.
         unit: Of every number, as words on the colour scale.
         interval: What the half-widths are, as words in the legend; "" where there are none.
-        note: The line at the foot.
+        note: The lines at the foot.
     """
     limit = shared_limit(panels)
-    geometry = Geometry.of(len(panels), toggles)
+    geometry = Geometry.of(len(panels), toggles, note=style.more_foot(note))
     figure = Figure(figsize=(style.TWO_COLUMNS, geometry.height))
     colors = matplotlib.colormaps["RdBu"]
     limits = Normalize(-limit, limit)
@@ -209,10 +209,12 @@ def _draw_tile(
     patch.set_zorder(2)
     axes.add_patch(patch)
     dark = _luminance(color) < 0.42
-    if tile.cannot_tell:
+    without = tile.half_width is None
+    if tile.cannot_tell or without:
         ink = (1, 1, 1, 0.45) if dark else (0, 0, 0, 0.22)
-        veil = Polygon(corners, facecolor="none", edgecolor=ink, hatch=HATCH, linewidth=0)
-        veil.set_gid("cannot tell")
+        hatch = NO_INTERVAL_HATCH if without else HATCH
+        veil = Polygon(corners, facecolor="none", edgecolor=ink, hatch=hatch, linewidth=0)
+        veil.set_gid("no interval" if without else "cannot tell")
         veil.set_zorder(3)
         axes.add_patch(veil)
     if tile.significant:

@@ -5,8 +5,8 @@ import pandas as pd
 from results.figures import aggregate_intervals, captions, learning_curves, style
 from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
-from results.statistics.aggregates import aggregates_frame, study_aggregates
-from results.statistics.errors import IncompleteStudy
+from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
+from results.statistics.errors import IncompleteStudy, counted
 from results.statistics.intervals import ONE_SEED
 from results.statistics.normalize import normalization
 from results.statistics.options import Options
@@ -45,15 +45,14 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
     )
     total = len(arms) * len(games) * len(study.seeds)
     shown = len(evaluations[["arm", "game", "seed"]].drop_duplicates())
-    note = (
-        f"one line per run ({shown} of {total} runs, {captions.seeds(*[len(study.seeds)] * 2)}) · "
-        f"raw returns · up to {end:,} env frames"
-    )
+    of_all = f"{shown} of {counted(total, 'run')}"
+    seeds = counted(len(study.seeds), "seed")
+    note = f"one line per run ({of_all}, {seeds}) · raw returns · up to {end:,} env frames"
     with style.house_style():
         figure = learning_curves.draw(curves, arms=arms, games=games, note=note)
     caption = (
         "Mean return of the episodes of each evaluation, one coloured line per "
-        f"seed ({shown} of {total} runs have been evaluated). Dots: returns of training episodes. "
+        f"seed ({of_all} evaluated). Dots: returns of training episodes. "
         f"Dashed: random play (table {table.id}). Raw returns, not normalised; single runs, so no "
         f"interval. Protocol {study.protocol}; evaluation: {study.evaluation}; up to {end:,} env "
         "frames."
@@ -91,16 +90,23 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
             aggregates,
             arms=scores.arms,
             reference=base if base in scores.arms else None,
-            note=captions.foot(scores, interval),
+            note=captions.foot(
+                scores, interval, captions.TOO_NARROW if aggregates.too_narrow else ""
+            ),
         )
     games = aggregates.matrices.games
     caption = (
-        f"Aggregate scores over {len(games)} games ({', '.join(games)}). "
+        f"Aggregate scores over {counted(len(games), 'game')} ({', '.join(games)}). "
         "Mean and median are over per-game means; the interquartile mean and the optimality gap "
         "(how far scores fall short of 1, the human) are over all runs. "
         f"Line: estimate; bar: {interval}{f' (seed {options.seed})' if several else ''}; dotted: "
         f"{base}. {captions.basis(data, scores)}"
     )
+    if aggregates.too_narrow:
+        caption += (
+            f" About the intervals: {TOO_NARROW[0].lower()}{TOO_NARROW[1:]} Bars that lie apart "
+            "are no test of a difference: the effects have one."
+        )
     if few := captions.left_out(scores):
         caption += f" {few}"
     return Drawn(

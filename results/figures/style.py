@@ -31,7 +31,6 @@ LINES: Final = ((0.0, ()), (0.0, (4.0, 1.2)), (0.0, (1.0, 1.0)))  # whole, dashe
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 
 SMALL: Final = 6.5  # points; the smallest running text
-ONE_SEED: Final = "one seed: no interval"
 
 RC: Final[Mapping[Any, Any]] = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same picture everywhere
@@ -130,9 +129,17 @@ def zero_line(axes: Axes) -> None:
 
 
 def foot_note(figure: Figure, text: str) -> None:
-    """Writes the line that says on what the figure rests at its lower left corner."""
+    """Writes what says on what the figure rests at its lower left corner."""
     height = figure.get_size_inches()[1]
-    figure.text(0.012, 0.06 / height, text, fontsize=SMALL - 0.2, color="#444444", gid="foot note")
+    figure.text(
+        0.012, 0.06 / height, text, fontsize=SMALL - 0.2, color="#444444", gid="foot note",
+        linespacing=1.2,
+    )  # fmt: skip
+
+
+def more_foot(text: str) -> float:
+    """Returns the inches that a foot note takes beyond its first line."""
+    return 0.115 * text.count("\n")
 
 
 def render(

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from results.figures.drawn import write_whole
 from results.report import contents
+from results.statistics.errors import counted
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData, load
 
@@ -24,7 +25,7 @@ def write(engine: Engine, study_name: str, output: Path, options: Options) -> Pa
     Args:
         engine: An open results database.
         study_name: The study.
-        output: The file; its folder is made.
+        output: The file, in a folder that exists.
         options: How figures and tables are computed.
 
     Returns:
@@ -52,6 +53,7 @@ def page(data: StudyData, options: Options, *, written_at: datetime) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["breakable"] = contents.breakable
+    environment.filters["counted"] = counted
     environment.filters["html"] = Markup  # of our own figures, tables and style sheet only
     template = environment.from_string(here.joinpath("page.html.j2").read_text("utf-8"))
     study = data.study

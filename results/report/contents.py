@@ -79,11 +79,13 @@ class Arm:
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed run and why: the last line of its traceback, and all of it."""
+    """A failed run and why: the last line of its traceback.
+
+    The rest holds paths of the machine, which a page that is handed on does not tell.
+    """
 
     run: str
     last_line: str
-    traceback: str
 
 
 def shown_figures(data: StudyData, options: Options) -> list[Shown]:
@@ -209,13 +211,12 @@ def _item_name(value: Any, index: int) -> str:
 
 
 def failures(runs: pd.DataFrame) -> list[Failure]:
-    """Lists the failed runs with the end of their tracebacks."""
+    """Lists the failed runs with the last lines of their tracebacks."""
     failed = runs[runs["state"] == RunState.FAILED.value]
     return [
         Failure(
             run=f"{row['arm']} on {row['game']}, seed {row['seed']}",
             last_line=last_line(row["error"]),
-            traceback=row["error"] if isinstance(row["error"], str) else "",
         )
         for _, row in failed.iterrows()
     ]
@@ -274,5 +275,5 @@ def toggles(data: StudyData) -> list[tuple[str, str]]:
 
 
 def breakable(text: str) -> str:
-    """Puts invisible breaking points after the joints of long names."""
-    return re.sub(r"([+:.,=(_])(?=\w)", "\\1\u200b", text)
+    """Puts invisible breaking points after the joints of long names, never within a number."""
+    return re.sub(r"([+:=_]|(?<=\w)\(|(?<!\d)[.,]|[.,](?!\d))(?=\w)", "\\1\u200b", text)

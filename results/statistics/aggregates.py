@@ -6,6 +6,7 @@ takes percentiles. Mean and median are over per-game means; interquartile mean (
 optimality gap are over all runs x games.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +19,11 @@ from results.statistics.intervals import NO_SPREAD, ONE_SEED
 from results.statistics.options import Options
 from results.statistics.scores import Matrices, Scores
 
+FEW_RUNS = 10  # with fewer per game the percentile bootstrap covers visibly too little
+TOO_NARROW = (
+    "With few runs they are too narrow (simulated contrasts are covered by 83% of 95% intervals "
+    "at 3 runs, by 91% at 5)."
+)
 NO_RUN = "no seed has every game yet"
 
 
@@ -96,6 +102,11 @@ class Aggregates:
     ci: float
     resamples: int
     seed: int
+
+    @property
+    def too_narrow(self) -> bool:
+        """Whether an interval rests on so few runs that it is narrower than it says."""
+        return any(one.runs < FEW_RUNS and math.isfinite(one.low) for one in self.values)
 
 
 def aggregate(

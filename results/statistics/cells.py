@@ -85,9 +85,9 @@ class Cells:
 
     def estimate(self, weights: Weights, scope: str, *, ci: float) -> Estimate:
         """The contrast with these weights, or NaN and the reason."""
-        for cell in weights:
-            if cell not in self.arms:
-                return missing_estimate(f"{NOT_IN_STUDY}: {_spelled(cell)}")
+        outside = [_spelled(cell) for cell in weights if cell not in self.arms]
+        if outside:
+            return missing_estimate(f"{NOT_IN_STUDY}: {', '.join(outside)}")
         for cell in weights:
             if not len(self.runs[cell, scope]):
                 lacks = "no seed has every game yet" if scope == MEAN else "no run yet"

@@ -21,12 +21,21 @@ class UnknownGame(UnknownName):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Says which of the choices is closest to a name that was not found."""
+    """Says which of the choices is closest to a name that was not found, else what is known."""
+    known = list(choices)
+    return did_you_mean(name, known, cutoff=0.5) or f"known are {listed(known)}."
+
+
+def did_you_mean(name: str, choices: Iterable[str], *, cutoff: float) -> str:
+    """Asks whether one of the choices was meant; empty where none is that similar (0 to 1)."""
     by_lower = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {by_lower[close[0]]!r}?"
-    return f"known are {listed(list(by_lower.values()))}."
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return f"did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """Writes a number of things: `1 game`, `1,200 games`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from results.statistics.errors import UnknownGame, UnknownName, nearest
+from results.statistics.errors import UnknownGame, UnknownName, did_you_mean, nearest
 
 TABLES = ("wang2016",)
 
@@ -51,9 +51,11 @@ class Normalization:
         found = self.references.get(game_key(game))
         if found is None:
             games = [row.game for row in self.references.values()]
+            meant = did_you_mean(game, games, cutoff=0.75)  # a misspelling, no other game
             raise UnknownGame(
-                f"{game!r} has no reference scores in the normalisation table {self.id!r}: "
-                f"{nearest(game, games)} Raw returns need no table."
+                f"{game!r} has no reference scores in the normalisation table {self.id!r}"
+                f"{f': {meant}' if meant else ', which has no such game.'} "
+                "Raw returns need no table."
             )
         return found
 

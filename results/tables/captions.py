@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from results.statistics.aggregates import Aggregates
-from results.statistics.errors import listed
+from results.statistics.aggregates import TOO_NARROW, Aggregates
+from results.statistics.errors import counted, listed
 from results.statistics.intervals import Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Matrices, Scores
@@ -35,7 +35,7 @@ def compared(data: StudyData, scores: Scores, options: Options) -> str:
 def runs_per_cell(scores: Scores) -> str:
     """How many runs a cell (arm x game) has, and how many are missing."""
     fewest, most = scores.runs_per_cell()
-    count = f"{most} run{'s' if most != 1 else ''} per cell"
+    count = f"{counted(most, 'run')} per cell"
     if fewest != most:
         count = f"{fewest} to {count}"
     if scores.missing:
@@ -78,18 +78,14 @@ def percent(level: float) -> str:
 
 def bootstrap(aggregates: Aggregates) -> str:
     """Where the intervals of aggregates come from, and how far to trust them."""
-    runs = [one.runs for one in aggregates.values if one.runs]
-    if not runs:
+    if not any(one.runs for one in aggregates.values):
         return "No seed has every game yet, so nothing can be averaged over games."
     sentence = (
         f"Brackets are {percent(aggregates.ci)} percentile intervals of a stratified bootstrap "
         f"over runs (rliable, {aggregates.resamples:,} resamples, seed {aggregates.seed})."
     )
-    if min(runs) < 10:
-        sentence += (
-            " With few runs they are too narrow (simulated contrasts are covered by 83% of 95% "
-            "intervals at 3 runs, by 91% at 5)."
-        )
+    if aggregates.too_narrow:
+        sentence += f" {TOO_NARROW}"
     notes = [one.note for one in aggregates.values if one.runs]
     return without(sentence, notes, mark="brackets")
 

@@ -5,9 +5,12 @@ import io
 import json
 import math
 import re
+import shutil
+import sys
 from collections.abc import Callable
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -27,7 +30,8 @@ def render(table: Table, format: str, *, width: int | None = None) -> str:
     Args:
         table: The table.
         format: One of FORMATS.
-        width: Columns of the terminal, for `rich`; None takes what the table needs.
+        width: Columns of the page, for `rich`; None takes those of the terminal, and outside
+            of one what the table needs.
 
     Raises:
         UnknownName: if there is no such format.
@@ -39,16 +43,32 @@ def render(table: Table, format: str, *, width: int | None = None) -> str:
     return _WRITERS[format](table)
 
 
-def rich_table(table: Table) -> RichTable:
-    """The table for a rich console; the best of a row also carries a star."""
-    drawn = RichTable(
-        title=Text(table.title),
-        caption=Text(_caption(table, "The star marks"), justify="left"),
-        box=box.SIMPLE_HEAD,
-    )
+NARROWEST_CAPTION = 72
+"""Characters of a line of the title and the caption, however narrow the table is."""
+
+
+def rich_table(table: Table, *, whole: bool = False) -> RichTable:
+    """The table for a rich console, without title and caption; the best of a row has a star.
+
+    Args:
+        table: The table.
+        whole: Never break a number or a word, however narrow the console.
+    """
+    drawn = RichTable(box=box.SIMPLE_HEAD)
     for column, name in enumerate(table.layout.header):
         right = column >= table.layout.labels and name != "notes"
-        drawn.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+        texts = [
+            entry.text + BEST_MARK if entry.best else entry.text
+            for entry in (row[column] for row in table.layout.rows)
+        ]
+        parts = texts if right else [word for text in texts for word in text.split()]
+        drawn.add_column(
+            Text(name),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right and whole,
+            min_width=max(map(cell_len, [*parts, *name.split()])) if whole else None,
+        )
     ends = {block - 1 for block in table.layout.blocks}
     for index, row in enumerate(table.layout.rows):
         fields = [
@@ -60,11 +80,19 @@ def rich_table(table: Table) -> RichTable:
 
 
 def _rich(table: Table, width: int | None) -> str:
-    drawn = rich_table(table)
+    drawn = rich_table(table, whole=width is None)
+    columns = width
     if width is None:
-        width = Console(width=10_000).measure(drawn).maximum
+        needed = Console(width=10_000).measure(drawn)
+        width = needed.maximum
+        if sys.stdout.isatty():
+            width = max(needed.minimum, min(width, shutil.get_terminal_size().columns))
     text = io.StringIO()
-    Console(width=width, file=text, color_system=None).print(drawn)
+    columns = columns if columns is not None else max(width, NARROWEST_CAPTION)
+    console = Console(width=columns, file=text, color_system=None)
+    console.print(Text(table.title))
+    console.print(drawn, width=width)
+    console.print(Text(_caption(table, "The star marks")))
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 

@@ -11,6 +11,7 @@ from results.statistics.aggregates import (
     Aggregates,
     study_aggregates,
 )
+from results.statistics.errors import counted
 from results.statistics.intervals import Estimate, contrast, missing_estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores, collect
@@ -120,7 +121,8 @@ def aggregates_table(data: StudyData, options: Options) -> Table:
     )
     return Table(
         kind="aggregates",
-        title=f"Aggregates over {len(aggregates.matrices.games)} games: {data.study.name}",
+        title=f"Aggregates over {counted(len(aggregates.matrices.games), 'game')}: "
+        f"{data.study.name}",
         caption=captions.paragraph(
             captions.compared(data, scores, options),
             captions.normalised(scores),

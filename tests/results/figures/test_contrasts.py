@@ -35,6 +35,53 @@ def test_the_dot_follows_the_unadjusted_interval(low, high, excludes):
     assert tile_of(estimate, floor=False).excludes_zero == excludes
 
 
+@pytest.mark.parametrize(
+    ("designs", "lacking"),
+    [
+        (("add_one_in",), r"base and add_one_in\) lack the arms \[base\]\."),
+        (("full",), r"base and add_one_in\) lack the arms .*\[base\].*leave_one_out\) lack"),
+        (("base", "full"), r"lack the arms \[augmentation\], \[ratio\]\."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["effects", "interference"])
+def test_arms_that_no_effect_can_do_without_are_named(
+    kind, designs, lacking, make_study, make_data, additive_score
+):
+    score = additive_score({"augmentation": 0.1, "ratio": 0.2})
+    with pytest.raises(StatisticsError, match=f"no effect to show.*{lacking}"):
+        draw(kind, make_data(make_study(designs=designs), score), Options())
+
+
+def test_a_map_of_which_no_number_is_there_yet_is_refused(make_study, make_data, additive_score):
+    study = make_study()
+    missing = [(a.name, g, s) for a in study.arms[1:] for g in study.games for s in study.seeds]
+    score = additive_score({"augmentation": 0.1, "ratio": 0.2})
+    with pytest.raises(StatisticsError, match="no seed has every game yet"):
+        draw("interference", make_data(study, score, missing=missing), Options(partial=True))
+
+
+@pytest.mark.parametrize("kind", ["effects", "interference"])
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [
+        ((0,), "one seed: no effect can be told from chance"),
+        (range(2), "few seeds: only very large effects are visible"),
+        (range(5), "few seeds: only very large effects are visible"),
+        (range(6), None),
+    ],
+)
+def test_the_foot_says_what_few_seeds_cannot_show(
+    kind, seeds, says, make_study, make_data, additive_score, named, cut_words_of
+):
+    score = additive_score({"augmentation": 0.1, "ratio": 0.2}, noise=0.1)
+    figure = draw(
+        kind, make_data(make_study(seeds=tuple(seeds)), score, points=1), Options()
+    ).figure
+    (foot,) = named(figure, "foot note")
+    assert foot.get_text().splitlines()[1:] == ([says] if says else [])
+    assert cut_words_of(figure) == []
+
+
 def test_one_seed_gives_a_tile_without_half_width_and_without_judgement():
     one = contrast([np.array([0.3]), np.array([0.1])], [1, -1], ci=0.95)
     tile = tile_of(one, floor=True)
@@ -46,14 +93,6 @@ def test_one_seed_gives_a_tile_without_half_width_and_without_judgement():
 
 def test_what_was_not_run_is_a_missing_tile_not_zero():
     assert tile_of(missing_estimate("no run yet"), floor=False).estimate is None
-
-
-def test_a_design_without_a_contrast_says_so(make_study, make_data, additive_score):
-    data = make_data(
-        make_study(designs=("base", "full")), additive_score({"augmentation": 0.1, "ratio": 0.2})
-    )
-    with pytest.raises(StatisticsError, match=r"no effect to show.*add_one_in"):
-        draw("effects", data, Options())
 
 
 def test_a_study_without_toggles_has_no_map(make_study, make_data, additive_score):

@@ -201,6 +201,27 @@ def test_an_unknown_name_is_refused_with_the_nearest(options, text, noisy_data):
             figures.draw(kind, noisy_data, options)
 
 
+@pytest.mark.parametrize(("runs", "narrow"), [(1, False), (2, True), (5, True), (10, False)])
+def test_aggregates_of_few_runs_warn_that_their_bars_are_too_narrow(
+    runs, narrow, make_data, make_study, additive_score, words_of, cut_words_of
+):
+    score = additive_score({"augmentation": 0.2, "ratio": 0.5}, noise=0.2)
+    data = make_data(make_study(seeds=tuple(range(runs))), score, points=1)
+    drawn = figures.draw("aggregates", data, QUICK)
+    words = " ".join(words_of(drawn.figure))
+    assert ("few runs: these intervals are too narrow" in words) == narrow
+    assert ("with few runs they are too narrow" in drawn.caption) == narrow
+    assert ("no test of a difference" in drawn.caption) == narrow
+    assert cut_words_of(drawn.figure) == []
+
+
+def test_one_game_is_no_plural(noisy_data):
+    caption = figures.draw(
+        "aggregates", noisy_data, Options(games=("Pong",), resamples=50)
+    ).caption
+    assert "over 1 game (Pong)" in caption
+
+
 def test_an_unknown_kind_is_refused_with_the_nearest(noisy_data):
     with pytest.raises(UnknownName, match="interference"):
         figures.draw("interferences", noisy_data, QUICK)

@@ -66,6 +66,19 @@ def test_the_scale_holds_every_number_and_zero():
     assert high > 1.5
 
 
+def test_the_scale_holds_the_whole_band_of_what_is_too_small():
+    low, high = figure_of([Row("x", 0.1, (-0.2, 0.4), None, {}, 0.7)]).axes[0].get_xlim()
+    assert low < -0.7
+    assert high > 0.7
+
+
+def test_games_at_the_same_number_are_all_seen():
+    figure = figure_of([Row("x", 0.1, None, None, dict.fromkeys(GAMES, 0.0))])
+    pong, assault = (drawn(figure, f"game {game}")[0] for game in GAMES)
+    assert pong.get_ydata()[0] != assault.get_ydata()[0]
+    assert {pong.get_fillstyle(), assault.get_fillstyle()} == {"none"}
+
+
 def test_empty_sections_are_left_out(words_of):
     figure = figure_of()
     assert len(figure.axes) == 1

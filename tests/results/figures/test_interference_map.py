@@ -119,6 +119,17 @@ def test_the_mark_cannot_tell_is_a_hatch_and_significance_a_thick_border():
     assert not border.get_fill() or border.get_facecolor()[3] == 0
 
 
+@pytest.mark.parametrize("toggles", [TWO, (*SIX, "unimix", "rnd")])
+def test_what_has_no_interval_is_crossed_and_told_from_what_is_too_small(toggles):
+    pairs = list(itertools.combinations(toggles, 2))
+    tiles = dict(zip(pairs, [Tile(0.0), *[Tile(0.1, 0.3, cannot_tell=True)] * 99], strict=False))
+    axes = figure_of([panel_of(toggles, at_base=tiles)], toggles).axes[0]
+    (crossed,) = axes.findobj(lambda artist: artist.get_gid() == "no interval")
+    hatched = axes.findobj(lambda artist: artist.get_gid() == "cannot tell")
+    assert len(hatched) == len(pairs) - 1
+    assert crossed.get_hatch() not in {None, *(tile.get_hatch() for tile in hatched)}
+
+
 def test_a_pair_that_excludes_itself_is_crossed_out_twice_and_has_no_number():
     pair = ("augmentation", "ratio")
     axes = figure_of([panel_of(undefined=frozenset({pair}))]).axes[0]
@@ -140,9 +151,12 @@ def test_the_legend_explains_every_mark_in_words(words_of):
         assert phrase in words
 
 
-def test_without_intervals_the_legend_says_one_seed(words_of):
-    words = words_of(figure_of([panel_of()], interval=""))
-    assert "one seed: no interval" in words
+@pytest.mark.parametrize("toggles", [TWO, SIX])
+def test_the_legend_says_what_is_crossed_whether_or_not_there_are_intervals(toggles, words_of):
+    for interval in ("", "95% t-interval"):
+        words = words_of(figure_of([panel_of(toggles)], toggles, interval=interval))
+        assert "crossed, no ±: no interval\n(one seed, or all seeds equal)" in words
+    assert "estimate; no ±\nanywhere" in words_of(figure_of([panel_of()], interval=""))
 
 
 def test_numbers_stay_legible_with_six_toggles():

@@ -95,7 +95,8 @@ def test_question_design_protocol_and_progress_are_told(page):
         "Do two known effects add up?",
         "4 arms × 3 games × 3 seeds = 36 runs",
         "base, full, leave_one_out, add_one_in",
-        "400,000 env frames per run, the first 20,000",
+        "400,000 env frames per run; before the first update at least 20,000 of them are "
+        "collected, and at least one whole episode",
         "atari100k",
         "32 episodes, argmax",
         "36 of 36 runs finished.",
@@ -129,6 +130,9 @@ def test_what_cannot_be_made_is_replaced_by_the_reason(unfinished_data):
     page = report.page(unfinished_data, QUICK, written_at=NOW)
     text = Page(page).text()
     assert "33 of 36 runs finished: this is not the end of the study" in text
+    assert (
+        "Scores and effects come when all runs are finished, or before that with --partial" in text
+    )
     assert text.count("3 of 36 runs of study 'synthetic' have no final evaluation") == 3 + 1
     assert sum(tag == "svg" for tag, _ in Page(page).tags) == 1  # the learning curves
 
@@ -138,12 +142,34 @@ def test_a_partial_answer_shows_everything_and_counts(unfinished_data):
     page = report.page(unfinished_data, options, written_at=NOW)
     assert sum(tag == "svg" for tag, _ in Page(page).tags) == 4
     assert "Partial: 33 of 36 runs have a score" in Page(page).text()
+    assert "What is shown is partial" in Page(page).text()
 
 
 def test_failures_are_told_by_their_last_line_and_cannot_inject_markup(unfinished_data):
     page = report.page(unfinished_data, QUICK, written_at=NOW)
     assert "RuntimeError: <b>out of memory</b>" in Page(page).text()
     assert "<b>out of memory" not in page
+    assert "worker.py" not in page  # paths stay on the machine
+
+
+def test_long_protocols_break_between_settings_and_numbers_nowhere(finished_data):
+    protocol = "atari100k(evaluate_every=4000,max_env_frames_per_episode=6000)"
+    study = dataclasses.replace(finished_data.study, protocol=protocol)
+    page = report.page(dataclasses.replace(finished_data, study=study), QUICK, written_at=NOW)
+    captions = re.findall(r'<figcaption>(.*?)</figcaption>|<p class="caption">(.*?)</p>', page)
+    texts = ["".join(one) for one in captions]
+    broken = [text for text in texts if "atari100k" in text]
+    assert len(broken) == 4 + 5
+    assert all("=\u200b4000,\u200bmax_\u200benv" in text for text in broken)
+    assert any("400,000 env frames" in text for text in texts)
+
+
+def test_one_of_a_thing_is_no_plural(make_data, make_study, additive_score):
+    study = make_study({}, designs=("base",), games=("Pong",), seeds=(0,))
+    text = Page(report.page(make_data(study, additive_score({})), QUICK, written_at=NOW)).text()
+    assert "1 arm × 1 game × 1 seed = 1 run " in text
+    assert "1 of 1 run finished." in text
+    assert not re.search(r"\b1 (arms|games|seeds|runs)\b", text)
 
 
 def test_words_of_the_study_cannot_inject_markup(finished_data):
@@ -209,7 +235,8 @@ def engine(tmp_path):
 
 
 def test_a_report_is_written_whole_from_the_database(engine, tmp_path):
-    output = tmp_path / "new" / "report.html"
+    output = tmp_path / "page" / "report.html"
+    output.parent.mkdir()
     options = dataclasses.replace(QUICK, partial=True)
     assert report.write(engine, "small", output, options) == output
     text = Page(output.read_text("utf-8")).text()

@@ -1,4 +1,4 @@
-from results.statistics.errors import listed, nearest
+from results.statistics.errors import counted, listed, nearest
 
 
 def test_the_nearest_choice_is_offered_whatever_its_case():
@@ -13,3 +13,7 @@ def test_a_long_list_is_cut_and_says_by_how_much():
     assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
     assert listed(["a", "b"], most=2) == "a, b"
     assert listed([]) == "none"
+
+
+def test_one_is_no_plural():
+    assert [counted(n, "game") for n in (0, 1, 1200)] == ["0 games", "1 game", "1,200 games"]

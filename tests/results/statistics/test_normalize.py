@@ -89,6 +89,12 @@ def test_an_unknown_game_is_refused_with_the_nearest_name():
         normalization().reference("Pongg")
 
 
+def test_a_game_like_no_other_is_not_taken_for_a_misspelling():
+    with pytest.raises(UnknownGame, match=r"'wang2016', which has no such game\. Raw") as refused:
+        normalization().reference("Pooyan")
+    assert "did you mean" not in str(refused.value)
+
+
 def test_an_unknown_table_is_refused_with_the_nearest_name():
     with pytest.raises(UnknownName, match="did you mean 'wang2016'"):
         normalization("wang2015")

@@ -1,3 +1,5 @@
+import pytest
+
 from results.statistics.options import Options
 from results.tables import build
 from results.tables.captions import paragraph, percent, without
@@ -21,6 +23,15 @@ def test_a_game_on_its_floor_in_every_run_is_explained(make_study, make_data):
     table = build("hns", data, Options(resamples=50))
     assert table.layout.rows[0][1].text == "0.000"
     assert "Without ±: all seeds equal." in table.caption
+
+
+@pytest.mark.parametrize(("runs", "narrow"), [(1, False), (2, True), (9, True), (10, False)])
+def test_intervals_of_few_runs_are_said_to_be_too_narrow(
+    runs, narrow, make_study, make_data, additive_score
+):
+    score = additive_score({"augmentation": 0.1, "ratio": 0.2}, noise=0.1)
+    data = make_data(make_study(seeds=tuple(range(runs))), score, points=1)
+    assert ("they are too narrow" in build("hns", data, Options(resamples=50)).caption) == narrow
 
 
 def test_a_caption_says_nothing_twice_and_skips_what_is_empty():

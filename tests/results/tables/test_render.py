@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 from html.parser import HTMLParser
@@ -122,3 +123,26 @@ def test_an_unknown_format_is_refused_with_the_nearest(table):
 def test_every_format_is_written(table):
     assert FORMATS == ("rich", "markdown", "latex", "csv", "json", "html")
     assert all(render(table, format).endswith("\n") for format in FORMATS)
+
+
+@pytest.mark.parametrize("columns", [300, 70, 20])
+def test_a_terminal_that_is_too_narrow_wraps_words_and_breaks_no_number(
+    columns, table, monkeypatch
+):
+    words = "seeds equal " * 4
+    numbers = ("-0.099 [-0.129, -0.069]", "1.000 ± 0.1")
+    layout = Layout(
+        ("game", "base", "full", "notes"),
+        ((Entry("mean of games"), Entry(numbers[0], best=True), Entry(numbers[1]), Entry(words)),),
+    )
+    wide = dataclasses.replace(table, layout=layout)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    body = render(wide, "rich").split("At 5%")[0].splitlines()
+    row = next(line for line in body if numbers[0] in line)
+    assert f"{numbers[0]} *" in row
+    assert numbers[1] in row
+    assert ("mean of games" in row) == (columns > 100)
+    if columns > 60:
+        assert max(map(len, body)) <= columns
+    assert max(map(len, body)) <= 120
