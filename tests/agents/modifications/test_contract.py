@@ -229,9 +229,3 @@ def test_every_pair_makes_an_agent_or_is_refused(pair, live):
     both = live(parts, env_frames=32)
     for alone in modifications:
         assert live(assemble(config, [alone]), env_frames=32).outcome != both.outcome
-
-
-def test_all_at_once_assemble_in_the_order_of_the_registry(live):
-    modifications = [with_example(modification) for modification in REGISTRY.values()]
-    if not any(modification.excludes for modification in REGISTRY.values()):
-        assemble(base_config(*REGISTRY.values()), modifications)
