@@ -42,6 +42,7 @@ def _check_prerequisites(
 ) -> None:
     for other in sorted(modification.excludes.intersection(names)):
         raise AssemblyError(f"{modification.name} and {other} exclude each other")
+    settings = config.model_dump()
     for setting, value in modification.requires.items():
-        if getattr(config, setting) != value:
+        if settings[setting] != value:
             raise AssemblyError(f"{modification.name} requires {setting} = {value} in [agent]")

@@ -19,14 +19,9 @@ def update_flops(config: AgentConfig, actions: int = 18) -> float:
 
     A product of [n, a] and [a, b] counts 2 n a b, a backward pass twice its forward pass.
     """
-    rows, N, H = config.batch * config.length, config.batch * config.length, config.horizon
-    depth, deter, hidden, flat = (
-        config.depth,
-        config.deter,
-        config.hidden,
-        config.stoch * config.classes,
-    )
-    embed = 32 * depth
+    N, H = config.batch * config.length, config.horizon  # replayed rows, each of them a dream
+    depth, deter, hidden = config.depth, config.deter, config.hidden
+    flat, embed = config.stoch * config.classes, 32 * config.depth
     encoder = 16 * (31**2 * depth + 14**2 * 2 * depth**2 + 6**2 * 8 * depth**2)
     encoder += 16 * 2**2 * 32 * depth**2
     decoder = config.feat * embed + 25 * embed * 4 * depth + 25 * 5**2 * 8 * depth**2
@@ -35,7 +30,7 @@ def update_flops(config: AgentConfig, actions: int = 18) -> float:
     categorical = deter * hidden + hidden * flat
     posterior = (deter + embed) * hidden + hidden * flat
     head = config.feat * config.units + (config.layers - 1) * config.units**2
-    model = rows * (encoder + decoder + transition + categorical + posterior + 2 * head)
+    model = N * (encoder + decoder + transition + categorical + posterior + 2 * head)
     dream = H * N * (transition + categorical + head) + (H + 1) * N * 3 * head
     learn = (2 * H - 1) * N * head
     return 2.0 * (3 * model + dream + 3 * learn)

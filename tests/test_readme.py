@@ -27,7 +27,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_every_command_in_the_readme_exists() -> None:
-    verbs = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    verbs = set(typer.main.get_command(app).commands)
     named = set(re.findall(r"(?:^|`|/)ablate ([a-z]+)", README, re.MULTILINE))
     assert {"plan", "submit", "work", "run", "status", "table", "plot", "report"} <= named
     assert named <= verbs

@@ -50,12 +50,10 @@ class Agent:
         device: str | torch.device = "cpu",
     ) -> None:
         config = parts.config
-        self.config, self.views, self.streams, self.actions = (
-            config,
-            parts.views,
-            streams,
-            actions,
-        )
+        self.config = config
+        self.views = parts.views
+        self.streams = streams
+        self.actions = actions
         self.world_model = WorldModel(config, actions, streams).to(device)
         self.behaviour = Behaviour(config, actions, streams).to(device)
         self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
