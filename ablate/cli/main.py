@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ablate.cli import plan, show, work
+from ablate.cli import db, plan, show, work
 
 FAILED = 2
 """Exit code of a command that could not do what it was asked."""
@@ -81,6 +81,7 @@ app.command("table")(show.table)
 app.command("plot")(show.plot)
 app.command("report")(show.report)
 app.command("diff")(plan.diff)
+app.add_typer(db.app, name="db")
 
 
 @app.callback()

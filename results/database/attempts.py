@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from numpy.typing import NDArray
 from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
-from results.database import curves
+from results.database import artifacts, checkpoints, curves
 from results.database.clock import Clock, utc_now
 from results.database.engine import write
-from results.database.records import AttemptState, Claim, EpisodeRow
+from results.database.records import AttemptState, CheckpointRow, Claim, EpisodeRow
 from results.database.schema import Evaluation
 from results.database.transitions import beat, end_attempt
 
@@ -21,7 +23,7 @@ BEAT_SECONDS = 2  # progress is one small update: often enough for a live progre
 
 
 class AttemptWriter:
-    """Writes one attempt: curves, evaluations, progress, and how it ended.
+    """Writes one attempt: curves, evaluations, checkpoints, progress, and how it ended.
 
     Points wait in memory until a curve has 100 of them or 30 s have passed, and are then written
     together with the heartbeat. The heartbeat alone is written every 2 s while `log`, `episode`
@@ -40,6 +42,21 @@ class AttemptWriter:
         self._env_frames = 0
         self._updates = 0
         self._flushed_at = self._beat_at = clock()
+
+    def resume(self, parent: CheckpointRow) -> None:
+        """Notes that the attempt goes on from a checkpoint; to be called before anything else.
+
+        The run's curves are then the parent's up to there, and this attempt's after that.
+
+        Raises:
+            ValueError: If the checkpoint is not of an earlier attempt at this run.
+        """
+        now = self._clock()
+        self._env_frames = parent.env_frames
+        with write(self._engine) as session:
+            self._beat(session, now)
+            checkpoints.go_on(session, self.claim.run_id, self.claim.attempt_id, parent)
+        self._beat_at = now
 
     def log(self, metric_values: Mapping[str, float], env_frames: int) -> None:
         """Adds a point to each of these curves; NaN is a value like any other."""
@@ -82,6 +99,47 @@ class AttemptWriter:
                 session.execute(insert(Evaluation), rows)
         self._written(now)
 
+    def checkpoint(self, env_frames: int, path: str, sha256: str, size: int) -> list[str]:
+        """Notes a checkpoint file, with everything up to it, on the disk before it returns.
+
+        Args:
+            env_frames: How far the run is in it.
+            path: The file, relative to `location.checkpoint_directory`.
+            sha256: Of the file.
+            size: Its bytes.
+
+        Returns:
+            Paths of older checkpoints of this run that are forgotten now (the latest two stay):
+            the caller deletes the files.
+        """
+        now = self._clock()
+        with write(self._engine, durable=True) as session:
+            self._write_waiting(session, now)
+            forgotten = checkpoints.add(
+                session,
+                run_id=self.claim.run_id,
+                attempt_id=self.claim.attempt_id,
+                env_frames=env_frames,
+                path=path,
+                sha256=sha256,
+                size=size,
+                at=now,
+            )
+        self._written(now)
+        return forgotten
+
+    def artifact(self, kind: str, env_frames: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Writes arrays for pictures, in the place of older ones of their kind.
+
+        Raises:
+            ValueError: If an array holds Python objects.
+        """
+        now = self._clock()
+        with write(self._engine) as session:
+            self._write_waiting(session, now)
+            artifacts.put(session, self.claim.attempt_id, kind, env_frames, arrays, now)
+        self._written(now)
+
     def progress(self, env_frames: int, updates: int) -> None:
         """Notes how far the attempt is."""
         self._env_frames, self._updates = env_frames, updates
@@ -100,11 +158,14 @@ class AttemptWriter:
                 self._beat(session, now)
             self._beat_at = now
 
-    def finish(self, seconds: float) -> None:
+    def finish(self, seconds: float) -> list[str]:
         """Ends the attempt and its run as finished, on the disk before it returns.
 
         Args:
             seconds: How long the attempt took.
+
+        Returns:
+            Paths of the run's checkpoints, which are forgotten now: the caller deletes the files.
         """
         now = self._clock()
         with write(self._engine, durable=True) as session:
@@ -113,7 +174,9 @@ class AttemptWriter:
             end_attempt(
                 session, self.claim.attempt_id, AttemptState.FINISHED, at=now, seconds=seconds
             )
+            forgotten = checkpoints.forget(session, self.claim.run_id)
         self._written(now)
+        return forgotten
 
     def fail(self, traceback: str) -> None:
         """Ends the attempt and its run as failed, with what waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from results.database.errors import DatabaseError, clear_errors
 from results.database.location import database_path, refuse_network_file_system
 from results.database.schema import APPLICATION_ID, SCHEMA_VERSION
 
-__all__ = ["DatabaseError", "open_database", "read", "write"]
+__all__ = ["DatabaseError", "open_any_schema", "open_database", "read", "schema_of", "write"]
 
 BUSY_TIMEOUT_MS = 30_000
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
@@ -34,8 +35,23 @@ def open_database(url: str | Path, *, create: bool = False) -> Engine:
         create: Whether a missing file is made, whole or not at all.
 
     Raises:
-        DatabaseError: If the file is missing (and not to be made), is not ours, has a newer
-            schema, lies on a network file system, or cannot be read and written.
+        DatabaseError: If the file is missing (and not to be made), is not ours, has an older or
+            newer schema, lies on a network file system, or cannot be read and written.
+    """
+    engine = open_any_schema(url, create=create)
+    try:
+        _refuse_another_schema(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_any_schema(url: str | Path, *, create: bool = False) -> Engine:
+    """Opens a database as `open_database` does, whatever its schema: only to upgrade or copy it.
+
+    Raises:
+        DatabaseError: As `open_database`, the schema aside.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise DatabaseError(
@@ -49,13 +65,7 @@ def open_database(url: str | Path, *, create: bool = False) -> Engine:
         from results.database.creation import create_database  # alembic takes a while to import
 
         create_database(path)
-    engine = sqlite_engine(path)
-    try:
-        _refuse_another_schema(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
+    return sqlite_engine(path)
 
 
 @contextmanager
@@ -166,17 +176,34 @@ def _refuse_what_is_not_ours(path: Path, *, create: bool) -> None:
     )
 
 
-def _refuse_another_schema(engine: Engine) -> None:
-    """Compares the version of the schema with the one that this program knows.
+def schema_of(engine: Engine) -> str:
+    """The version of a database's schema.
 
     Raises:
         DatabaseError: If a newer ablate made the database, or it cannot be read.
     """
     with read(engine) as session:
-        version = session.scalar(text("SELECT version_num FROM alembic_version"))
-    if version != SCHEMA_VERSION:
+        version = str(session.scalar(text("SELECT version_num FROM alembic_version")))
+    if version > SCHEMA_VERSION:
         raise DatabaseError(
             f"The database {engine.url.database} has schema {version}, and this ablate knows "
             f"{SCHEMA_VERSION} at most: a newer ablate made it. Upgrade ablate, or name another "
             "file with --db or ABLATE_DB."
+        )
+    return version
+
+
+def _refuse_another_schema(engine: Engine) -> None:
+    """Compares the version of the schema with the one that this program knows.
+
+    Raises:
+        DatabaseError: If an older or a newer ablate made the database, or it cannot be read.
+    """
+    version = schema_of(engine)
+    if version != SCHEMA_VERSION:
+        path = str(engine.url.database)
+        raise DatabaseError(
+            f"The database {path} has schema {version}, and this ablate needs {SCHEMA_VERSION}: "
+            f"an older ablate made it. `ablate db upgrade --db {shlex.quote(path)}` copies it and "
+            "brings it up to date; nothing is lost."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import psutil
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from results.database.errors import DatabaseError
@@ -44,6 +44,12 @@ def database_path(url: str | Path) -> Path:
             "it. Give a path such as ablate.sqlite."
         )
     return Path(str(parsed.database)).absolute()
+
+
+def checkpoint_directory(engine: Engine) -> Path:
+    """Where the checkpoints of a database's runs lie: `ablate.checkpoints` by `ablate.sqlite`."""
+    path = Path(str(engine.url.database))
+    return path.with_name(f"{path.name.removesuffix('.sqlite')}.checkpoints")
 
 
 def refuse_network_file_system(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from results.database import checkpoints
 from results.database.attempts import AttemptWriter
 from results.database.clock import Clock, utc_now
 from results.database.engine import read, write
@@ -257,4 +258,5 @@ def _claim(session: Session, attempt: Attempt, study_id: int | None) -> Claim:
         arm=arm,
         study=study,
         specification=run.specification,
+        checkpoints=checkpoints.of_run(session, run.id),
     )

@@ -1,17 +1,25 @@
 """What is known about a study, for people and for statistics.
 
-The data of a run are those of its finished attempt, or else of the one under way: what a lost,
-released or failed attempt has written is never shown.
+The data of a run are those of its finished attempt, or else of the one under way, preceded by
+what the attempts before it wrote up to the checkpoint from which it went on. What else a lost,
+released or failed attempt has written is not shown; the dreams of a failed one are, since they
+may tell why.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine, Row, text
 
-from results.database.curves import decode, join
+from results.database import artifacts
+from results.database.curves import Points, decode, join
 from results.database.engine import read
+from results.database.errors import DatabaseError
 from results.database.frames import (
     FLAG,
     MOMENT,
@@ -22,7 +30,7 @@ from results.database.frames import (
     frame,
 )
 from results.database.lookup import study_named
-from results.database.records import RunState, StudyRecord
+from results.database.records import DECLARED, NormalizationRow, RunState, StudyRecord
 from results.database.studies import study_record
 
 if TYPE_CHECKING:
@@ -35,6 +43,9 @@ _STUDIES = {"name": TEXT, "question": TEXT, "created_at": MOMENT, "runs": WHOLE}
 _RUNS = _RUN | {
     "state": TEXT,
     "attempts": WHOLE,
+    "attempt": WHOLE_OR_MISSING,
+    "parent_attempt": WHOLE_OR_MISSING,
+    "resumed_env_frames": WHOLE_OR_MISSING,
     "env_frames": WHOLE,
     "updates": WHOLE,
     "seconds": REAL,
@@ -93,9 +104,11 @@ def counts(engine: Engine, study: str) -> dict[str, int]:
 def runs(engine: Engine, study: str) -> pd.DataFrame:
     """The runs of a study in its own order, with the attempt that their data come from.
 
-    Columns: run_id, arm (its name in this study), game, seed, state, attempts, env_frames,
-    updates, seconds (so far, while it runs), error (of the latest attempt), host, pid,
-    started_at, heartbeat_at.
+    Columns: run_id, arm (its name in this study), game, seed, state, attempts (how many),
+    attempt (the number of the one that the data come from), parent_attempt and
+    resumed_env_frames (where that one went on from a checkpoint), env_frames, updates, seconds
+    (so far, while it runs; those of the attempts it went on from included), error (of the
+    latest attempt), host, pid, started_at, heartbeat_at.
 
     Raises:
         DatabaseError: If there is no such study.
@@ -114,11 +127,8 @@ def evaluations(engine: Engine, study: str) -> pd.DataFrame:
         DatabaseError: If there is no such study.
     """
     query = (
-        "SELECT run_id, arm, game, seed, evaluation.env_frames, final, episode, episode_return, "
-        "length, policy, truncated "
-        "FROM v_runs JOIN evaluation USING (attempt_id) "
-        "WHERE study = :study AND state IN ('finished', 'running') "
-        "ORDER BY position, evaluation.env_frames, final, policy, episode"
+        f"SELECT {', '.join(_EVALUATIONS)} FROM v_evaluations WHERE study = :study "
+        "ORDER BY position, env_frames, final, policy, episode"
     )
     return _of_study(engine, study, _EVALUATIONS, query)
 
@@ -130,18 +140,21 @@ def curve(engine: Engine, study: str, metric: str) -> pd.DataFrame:
         DatabaseError: If there is no such study, or its data are damaged.
     """
     query = (
-        "SELECT run_id, arm, game, seed, codec, points, env_frames_data, values_data "
-        "FROM v_runs JOIN curve_chunk USING (attempt_id) "
+        "SELECT run_id, arm, game, seed, depth, until_env_frames, "
+        "codec, points, env_frames_data, values_data "
+        "FROM v_runs JOIN v_lineage USING (attempt_id) "
+        "JOIN curve_chunk ON curve_chunk.attempt_id = v_lineage.source_id "
         "JOIN metric ON metric.id = curve_chunk.metric_id "
         "WHERE study = :study AND metric.name = :metric AND state IN ('finished', 'running') "
-        "ORDER BY position, seq"
+        "ORDER BY position, depth DESC, seq"
     )
     with read(engine) as session:
         study_named(session, study)
         chunks = session.execute(text(query), {"study": study, "metric": metric}).all()
-    points = join(decode(*chunk[len(_RUN) :]) for chunk in chunks)
-    heads = frame(_RUN, (chunk[: len(_RUN)] for chunk in chunks))
-    table = heads.loc[heads.index.repeat([chunk.points for chunk in chunks])]
+    runs = [(key, _chained(list(own))) for key, own in groupby(chunks, key=lambda row: row[:4])]
+    points = join(one for _, one in runs)
+    heads = frame(_RUN, (key for key, _ in runs))
+    table = heads.loc[heads.index.repeat([len(one.env_frames) for _, one in runs])]
     return table.reset_index(drop=True).assign(env_frames=points.env_frames, value=points.values)
 
 
@@ -155,6 +168,82 @@ def metrics(engine: Engine, study: str) -> list[str]:
     with read(engine) as session:
         study_named(session, study)
         return list(session.scalars(text(query), {"study": study}))
+
+
+def declared_returns(engine: Engine) -> dict[str, NormalizationRow]:
+    """What tasks say of their own random and reference returns, by the name of the task.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    query = "SELECT game, random_return, human_return FROM normalization WHERE table_id = :table"
+    with read(engine) as session:
+        rows = session.execute(text(query), {"table": DECLARED}).all()
+    return {row.game: NormalizationRow(*row) for row in rows}
+
+
+def dreams(engine: Engine, run_id: int) -> tuple[int, dict[str, NDArray[Any]]]:
+    """The newest dreams of a run, and the env frames at which they were dreamed.
+
+    Raises:
+        DatabaseError: If there is no such run, it has none, or they are damaged.
+    """
+    query = (
+        "SELECT artifact.env_frames, codec, data FROM v_runs JOIN v_lineage USING (attempt_id) "
+        "JOIN artifact ON artifact.attempt_id = v_lineage.source_id "
+        "AND artifact.env_frames <= coalesce(until_env_frames, artifact.env_frames) "
+        "WHERE run_id = :run_id AND artifact.kind = 'dreams' ORDER BY depth LIMIT 1"
+    )
+    label = run_label(engine, run_id)
+    with read(engine) as session:
+        found = session.execute(text(query), {"run_id": run_id}).first()
+    if found is None:
+        raise DatabaseError(
+            f"Run {run_id} ({label}) has no dreams in {engine.url.database}: they are written "
+            "while a run of a game with images is trained, at its evaluations. `ablate status "
+            "STUDY` shows where the runs stand."
+        )
+    return found.env_frames, artifacts.unpack(found.codec, found.data)
+
+
+def run_label(engine: Engine, run_id: int) -> str:
+    """A run as captions name it: `base · Pong · seed 0, study smoke`.
+
+    Raises:
+        DatabaseError: If there is no such run.
+    """
+    query = (
+        "SELECT arm, game, seed, study FROM v_runs JOIN study ON study.name = v_runs.study "
+        "WHERE run_id = :run_id ORDER BY study.id LIMIT 1"
+    )
+    with read(engine) as session:
+        found = session.execute(text(query), {"run_id": run_id}).first()
+    if found is None:
+        raise DatabaseError(
+            f"There is no run {run_id} in {engine.url.database}. `ablate status STUDY` shows the "
+            "runs of a study with their numbers; --db or ABLATE_DB names another database."
+        )
+    return f"{found.arm} · {found.game} · seed {found.seed}, study {found.study}"
+
+
+def _chained(chunks: Sequence[Row[Any]]) -> Points:
+    """One curve of one run from its chunks, those of the earliest attempt first.
+
+    An earlier attempt counts up to the checkpoint from which the next one went on; of a point
+    that the next one wrote again, the earlier version is dropped.
+    """
+    levels = [list(own) for _, own in groupby(chunks, key=lambda chunk: chunk.depth)]
+    parts: list[Points] = []
+    first_after = np.iinfo(np.int64).max
+    for own in reversed(levels):
+        points = join(decode(*chunk[-4:]) for chunk in own)
+        until = own[0].until_env_frames
+        last = first_after - 1 if until is None else min(first_after - 1, until)
+        kept = points.env_frames <= last
+        parts.insert(0, Points(points.env_frames[kept], points.values[kept]))
+        if kept.any():
+            first_after = int(points.env_frames[kept].min())
+    return join(parts)
 
 
 def _of_study(engine: Engine, study: str, columns: dict[str, str], query: str) -> pd.DataFrame:

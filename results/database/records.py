@@ -64,7 +64,7 @@ class RunRecord:
     Attributes:
         identity: sha256 of everything that determines the run.
         arm: `ArmRecord.name` in the study that submits it.
-        game: CamelCase name of the game.
+        game: Name of the game: CamelCase, or an id such as `gymnasium:CartPole-v1`.
         seed: Seed of the run.
         specification: Canonical JSON from which a worker rebuilds the run.
     """
@@ -90,7 +90,7 @@ class StudyRecord:
         prefill_frames: Frames collected before the first update, at least: one complete episode
             is needed too.
         designs: Names of the designs, in the order of the file.
-        games: CamelCase names, in the order of the file.
+        games: Names of the games, in the order of the file.
         seeds: Seeds, in the order of the file.
         toggles: Toggles, in the order of the file.
         arms: Arms in the order of the grid; no two have the same name or identity.
@@ -139,13 +139,35 @@ class RunStatus:
 
     Attributes:
         state: Where the run stands.
-        seconds: How long its finished attempt took; None unless it is finished.
+        seconds: How long it took; None unless it is finished, and by an attempt that did all of
+            it (not one that went on from a checkpoint).
         attempts: How many attempts it has had.
     """
 
     state: RunState
     seconds: float | None
     attempts: int
+
+
+@dataclass(frozen=True)
+class CheckpointRow:
+    """A checkpoint that an earlier attempt at a run left behind.
+
+    Attributes:
+        attempt_id: Row of the attempt that wrote it.
+        env_frames: How far the run was.
+        path: Its file, relative to `location.checkpoint_directory`.
+        sha256: Of the file, so that a damaged one is known.
+        size: Bytes of the file.
+        number: Which attempt at the run wrote it; 1 for the first.
+    """
+
+    attempt_id: int
+    env_frames: int
+    path: str
+    sha256: str
+    size: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -157,11 +179,12 @@ class Claim:
         attempt_id: Row of this attempt; never used twice.
         number: 1 for the first attempt at the run.
         identity: Identity of the run.
-        game: CamelCase name of the game.
+        game: Name of the game.
         seed: Seed of the run.
         arm: Name of the arm in `study`.
         study: The study asked for, else the first study that holds the run.
         specification: Canonical JSON from which the worker rebuilds the run.
+        checkpoints: What earlier attempts at the run left to go on from, the furthest first.
     """
 
     run_id: int
@@ -173,6 +196,7 @@ class Claim:
     arm: str
     study: str
     specification: str
+    checkpoints: tuple[CheckpointRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,9 +217,16 @@ class EpisodeRow:
     truncated: bool
 
 
+DECLARED = "declared"
+"""The normalization table of what tasks say of themselves: each under its own exact name."""
+
+
 @dataclass(frozen=True)
 class NormalizationRow:
-    """The returns of a random and of a human player in one game."""
+    """The returns of a random and of a human player in one game.
+
+    In the table DECLARED `human` is the reference player that the task names.
+    """
 
     game: str
     random: float

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from results.database.columns import Base, EventKind, PrimaryKey, StudyKey, flag
 from results.database.records import AttemptState, RunState
 
-SCHEMA_VERSION = "0001"  # the newest migration; a test compares it with the migrations
+SCHEMA_VERSION = "0002"  # the newest migration; a test compares it with the migrations
 APPLICATION_ID = 0x41424C54  # "ABLT" in the file's header: the file is ours
 MOST_LOSSES = 5  # a run that lost so many attempts is failed, not queued again
 
@@ -184,7 +184,7 @@ class Run(Base):
         UniqueConstraint("identity"),
         UniqueConstraint("arm_id", "game", "seed"),
         CheckConstraint("length(identity) = 64", name="identity"),
-        CheckConstraint("game <> '' AND game NOT GLOB '*[^A-Za-z0-9]*'", name="game"),
+        CheckConstraint("game <> '' AND game NOT GLOB '*[^A-Za-z0-9:_./-]*'", name="game"),
         CheckConstraint("seed >= 0", name="seed"),
         CheckConstraint(f"losses BETWEEN 0 AND {MOST_LOSSES}", name="losses"),
         CheckConstraint(f"losses < {MOST_LOSSES} OR state = 'failed'", name="lost_too_often"),
@@ -241,7 +241,11 @@ class Worker(Base):
 
 
 class Attempt(Base):
-    """One try at a run by one worker. Its id is the fence: ids are never used twice."""
+    """One try at a run by one worker. Its id is the fence: ids are never used twice.
+
+    An attempt that goes on from a checkpoint names the attempt that wrote it (an earlier one, so
+    there are no circles) and where that was: its data begin there.
+    """
 
     __tablename__ = "attempt"
     __table_args__ = (
@@ -274,6 +278,11 @@ class Attempt(Base):
         CheckConstraint(
             "(state IN ('running', 'finished')) = (error IS NULL)", name="error_iff_ended_early"
         ),
+        CheckConstraint("parent_id < id", name="parent_is_earlier"),
+        CheckConstraint(
+            "(parent_id IS NULL) = (resumed_env_frames IS NULL)", name="resumed_iff_parent"
+        ),
+        CheckConstraint("resumed_env_frames >= 0", name="resumed_env_frames"),
         {"sqlite_autoincrement": True},
     )
 
@@ -289,6 +298,49 @@ class Attempt(Base):
     updates: Mapped[int]
     seconds: Mapped[float | None]
     error: Mapped[str | None]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("attempt.id"))
+    resumed_env_frames: Mapped[int | None]
+
+
+class Checkpoint(Base):
+    """A file from which a run can go on; `path` lies in the database's checkpoint directory."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (
+        UniqueConstraint("attempt_id", "env_frames"),
+        CheckConstraint("env_frames >= 0", name="env_frames"),
+        CheckConstraint("path <> ''", name="path"),
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+        CheckConstraint("bytes > 0", name="bytes"),
+    )
+
+    id: Mapped[PrimaryKey]
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"))
+    env_frames: Mapped[int]
+    path: Mapped[str]
+    sha256: Mapped[str]
+    bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class Artifact(Base):
+    """Arrays that an attempt made for pictures, packed as the codec says: the newest of a kind."""
+
+    __tablename__ = "artifact"
+    __table_args__ = (
+        UniqueConstraint("attempt_id", "kind"),
+        CheckConstraint("kind <> ''", name="kind"),
+        CheckConstraint("env_frames >= 0", name="env_frames"),
+        CheckConstraint("codec <> ''", name="codec"),
+    )
+
+    id: Mapped[PrimaryKey]
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"))
+    kind: Mapped[str]
+    env_frames: Mapped[int]
+    codec: Mapped[str]
+    data: Mapped[bytes]
+    created_at: Mapped[datetime]
 
 
 class Metric(Base):
@@ -368,12 +420,14 @@ class Event(Base):
 class Normalization(Base):
     """The returns of a random and of a human player, by table and game.
 
-    `game_key` is the game's name in lower-case letters only, so that every spelling meets.
+    `game_key` is the game's name in lower-case letters only, so that every spelling meets. The
+    table "declared" holds what tasks say of themselves, under their whole names in lower case:
+    the human's place is taken by the task's reference player.
     """
 
     __tablename__ = "normalization"
     __table_args__ = (
-        CheckConstraint("game_key <> '' AND game_key NOT GLOB '*[^a-z]*'", name="game_key"),
+        CheckConstraint("game_key <> '' AND game_key = lower(game_key)", name="game_key"),
         CheckConstraint("human_return <> random_return", name="scale"),
     )
 

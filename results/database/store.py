@@ -16,6 +16,7 @@ from results.database.engine import read, write
 from results.database.errors import DatabaseError, StudyConflict
 from results.database.frames import REAL, TEXT, WHOLE, frame
 from results.database.records import (
+    DECLARED,
     AttemptState,
     NormalizationRow,
     RunRecord,
@@ -93,7 +94,11 @@ def existing_runs(engine: Engine, identities: Iterable[str]) -> dict[str, RunSta
     attempts = select(func.count()).where(Attempt.run_id == Run.id).scalar_subquery()
     seconds = (
         select(Attempt.seconds)
-        .where(Attempt.run_id == Run.id, Attempt.state == AttemptState.FINISHED)
+        .where(
+            Attempt.run_id == Run.id,
+            Attempt.state == AttemptState.FINISHED,
+            Attempt.parent_id.is_(None),
+        )
         .scalar_subquery()
     )
     query = select(Run.identity, Run.state, seconds, attempts)
@@ -108,7 +113,9 @@ def existing_runs(engine: Engine, identities: Iterable[str]) -> dict[str, RunSta
 
 
 def measured_speed(engine: Engine) -> pd.DataFrame:
-    """How long finished attempts took: arm_identity, game, env_frames, seconds.
+    """How long finished runs took: arm_identity, game, env_frames, seconds.
+
+    A run that went on from a checkpoint tells nothing: its last attempt did only a part of it.
 
     Raises:
         DatabaseError: If the database cannot be read.
@@ -117,7 +124,7 @@ def measured_speed(engine: Engine) -> pd.DataFrame:
         select(Arm.identity, Run.game, Attempt.env_frames, Attempt.seconds)
         .join_from(Attempt, Run)
         .join(Arm)
-        .where(Attempt.state == AttemptState.FINISHED)
+        .where(Attempt.state == AttemptState.FINISHED, Attempt.parent_id.is_(None))
         .order_by(Attempt.id)
     )
     columns = {"arm_identity": TEXT, "game": TEXT, "env_frames": WHOLE, "seconds": REAL}
@@ -126,36 +133,46 @@ def measured_speed(engine: Engine) -> pd.DataFrame:
 
 
 def put_normalization(engine: Engine, table_id: str, rows: Iterable[NormalizationRow]) -> None:
-    """Writes a table of random and human returns, once; `v_scores` normalises with it.
+    """Writes a table of random and human returns; `v_scores` normalises with it.
+
+    Games that the table lacks are added to it; what it holds never changes.
 
     Raises:
         DatabaseError: If the database holds other values under the same table id.
     """
-    wanted = {_letters(row.game): row for row in rows}
+    wanted = {_game_key(table_id, row.game): row for row in rows}
     here = Normalization.table_id == table_id
     with write(engine) as session:
         found = {row.game_key: row for row in session.scalars(select(Normalization).where(here))}
-        values = {key: (row.random, row.human) for key, row in wanted.items()}
-        if not found:
-            session.add_all(
-                Normalization(
-                    table_id=table_id,
-                    game_key=key,
-                    game=row.game,
-                    random_return=row.random,
-                    human_return=row.human,
-                )
-                for key, row in wanted.items()
-            )
-        elif values != {key: (row.random_return, row.human_return) for key, row in found.items()}:
+        changed = [
+            row.game
+            for key, row in wanted.items()
+            if key in found
+            and (found[key].random_return, found[key].human_return) != (row.random, row.human)
+        ]
+        if changed:
             raise DatabaseError(
                 f"The database {engine.url.database} holds other values in the normalization "
-                f"table {table_id}. Scores under one name must stay comparable: give the changed "
-                "table another name."
+                f"table {table_id} for {', '.join(changed)}. Scores under one name must stay "
+                "comparable: give the changed table or game another name, or use a new database."
             )
+        session.add_all(
+            Normalization(
+                table_id=table_id,
+                game_key=key,
+                game=row.game,
+                random_return=row.random,
+                human_return=row.human,
+            )
+            for key, row in wanted.items()
+            if key not in found
+        )
 
 
-def _letters(game: str) -> str:
+def _game_key(table_id: str, game: str) -> str:
+    """How a table finds a game: one of versions counts, where games declare for themselves."""
+    if table_id == DECLARED:
+        return game.lower()
     return "".join(letter for letter in game.lower() if "a" <= letter <= "z")
 
 

@@ -12,6 +12,7 @@ COMMANDS = {"studies", "mods", "plan", "submit", "work", "run"} | {
     "plot",
     "report",
     "diff",
+    "db",
 }
 
 
@@ -19,7 +20,8 @@ def test_every_command_is_in_the_help(ablate) -> None:
     result = ablate("--help")
     assert result.exit_code == 0
     listed = {line.split()[0] for line in result.output.split("Commands:")[1].splitlines() if line}
-    assert listed == COMMANDS == {command.name for command in app.registered_commands}
+    registered = {one.name for one in (*app.registered_commands, *app.registered_groups)}
+    assert listed == COMMANDS == registered
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

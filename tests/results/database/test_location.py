@@ -31,3 +31,18 @@ def test_a_network_file_system_is_refused(path, monkeypatch):
         open_database(path, create=True)
     Mount.fstype = "ext4"
     open_database(path, create=True).dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [
+        ("ablate.sqlite", "ablate.checkpoints"),
+        ("my.first.sqlite", "my.first.checkpoints"),
+        ("ablate.db", "ablate.db.checkpoints"),
+        ("ablate", "ablate.checkpoints"),
+    ],
+)
+def test_checkpoints_lie_beside_their_database(tmp_path, name, directory):
+    engine = open_database(tmp_path / name, create=True)
+    assert location.checkpoint_directory(engine) == tmp_path / directory
+    engine.dispose()

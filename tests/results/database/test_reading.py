@@ -23,6 +23,9 @@ COLUMNS = {
     | {
         "state": "object",
         "attempts": "int64",
+        "attempt": "Int64",
+        "parent_attempt": "Int64",
+        "resumed_env_frames": "Int64",
         "env_frames": "int64",
         "updates": "int64",
         "seconds": "float64",

@@ -51,6 +51,20 @@ NONSENSE = [
     "INSERT INTO evaluation VALUES (1, 1, 0, 1, 'argmax', 0, 1.0, 0, 0)",
     "INSERT INTO evaluation VALUES (1, 99, 0, 1, 'argmax', 0, 1.0, 1, 0)",
     "INSERT INTO normalization VALUES ('t', 'Pong', 'Pong', 0, 1)",
+    "UPDATE attempt SET parent_id = 1 WHERE id = 2",
+    "UPDATE attempt SET resumed_env_frames = 4 WHERE id = 2",
+    "UPDATE attempt SET parent_id = 1, resumed_env_frames = -4 WHERE id = 2",
+    "UPDATE attempt SET parent_id = 2, resumed_env_frames = 4 WHERE id = 2",
+    "UPDATE attempt SET parent_id = 0, resumed_env_frames = 4 WHERE id = 2",
+    f"INSERT INTO checkpoint VALUES (1, 1, 4, '', '{'f' * 64}', 9, '')",
+    "INSERT INTO checkpoint VALUES (1, 1, 4, 'a', 'f', 9, '')",
+    f"INSERT INTO checkpoint VALUES (1, 1, 4, 'a', '{'f' * 64}', 0, '')",
+    f"INSERT INTO checkpoint VALUES (1, 9, 4, 'a', '{'f' * 64}', 9, '')",
+    f"INSERT INTO checkpoint VALUES (1, 1, 4, 'a', '{'f' * 64}', 9, ''), "
+    f"(2, 1, 4, 'b', '{'f' * 64}', 9, '')",
+    "INSERT INTO artifact VALUES (1, 1, 'dreams', 4, 'npz', NULL, '')",
+    "INSERT INTO artifact VALUES (1, 1, 'dreams', 4, 'npz', x'00', ''), "
+    "(2, 1, 'dreams', 8, 'npz', x'00', '')",
 ]
 
 
@@ -58,6 +72,14 @@ NONSENSE = [
 def test_nonsense_is_refused(statement, held):
     with pytest.raises(IntegrityError), write(held) as session:
         session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "game", ["Catch", "gymnasium:CartPole-v1", "gymnasium:ALE/Pong-v5", "gymnasium:a_b.c-v0"]
+)
+def test_a_game_may_be_any_that_gymnasium_could_name(game, held):
+    with write(held) as session:
+        session.execute(text("UPDATE run SET game = :game WHERE id = 1"), {"game": game})
 
 
 def test_an_attempt_number_is_never_used_again(held):

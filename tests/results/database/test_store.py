@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from results.database.attempts import AttemptWriter
 from results.database.engine import DatabaseError, read, write
 from results.database.queue import claim
+from results.database.reading import declared_returns
 from results.database.records import NormalizationRow, RunState, RunStatus, Submission
 from results.database.store import (
     StudyConflict,
@@ -196,3 +197,20 @@ def test_other_values_under_the_same_table_are_refused(engine):
 def test_a_normalization_without_a_scale_is_refused(engine):
     with pytest.raises(IntegrityError, match="scale"):
         put_normalization(engine, "flat", [NormalizationRow("Pong", 1.0, 1.0)])
+
+
+def test_games_that_a_table_lacks_are_added_to_it(engine):
+    first = NormalizationRow("Catch", -0.6, 1.0)
+    second = NormalizationRow("gymnasium:CartPole-v1", 22.0, 475.0)
+    put_normalization(engine, "declared", [first])
+    put_normalization(engine, "declared", [second])
+    put_normalization(engine, "declared", [first, second])
+    assert declared_returns(engine) == {"Catch": first, "gymnasium:CartPole-v1": second}
+    with pytest.raises(DatabaseError, match="declared for Catch"):
+        put_normalization(engine, "declared", [second, NormalizationRow("Catch", -0.6, 0.9)])
+
+
+def test_versions_of_a_task_declare_for_themselves(engine):
+    rows = [NormalizationRow(f"gymnasium:A-v{v}", 0.0, 1.0 + v) for v in range(2)]
+    put_normalization(engine, "declared", rows)
+    assert list(declared_returns(engine).values()) == rows

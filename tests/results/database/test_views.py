@@ -7,7 +7,7 @@ import pytest
 from results.database.attempts import AttemptWriter
 from results.database.queue import claim
 from results.database.records import EpisodeRow, NormalizationRow
-from results.database.store import put_normalization
+from results.database.store import put_normalization, submit
 
 
 @pytest.fixture
@@ -59,3 +59,16 @@ def test_the_index_of_curves_counts_points(ask):
         (2, "entropy", 1, 1, 4),
         (2, "loss", 1, 1, 4),
     ]
+
+
+def test_a_task_is_scored_by_what_it_declares(engine, make_study, add_worker, path):
+    submit(engine, *make_study("tasks", games=("gymnasium:CartPole-v1",)))
+    writer = AttemptWriter(engine, claim(engine, add_worker()))
+    writer.evaluation(6000, [EpisodeRow(0, 250.0, 250, False)], "argmax", final=True)
+    writer.finish(1.0)
+    put_normalization(engine, "declared", [NormalizationRow("gymnasium:CartPole-v1", 0, 500)])
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT table_id, score FROM v_scores").fetchall() == [
+        ("declared", 0.5)
+    ]
+    connection.close()

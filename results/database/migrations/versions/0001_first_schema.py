@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from results.database.views import VIEWS
+from results.database.migrations.views_0001 import VIEWS
 
 revision = "0001"
 down_revision = None

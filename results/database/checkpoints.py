@@ -1,0 +1,96 @@
+"""Which files a run can go on from: rows here, files in the database's checkpoint directory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from results.database.records import CheckpointRow
+from results.database.schema import Attempt, Checkpoint
+
+KEPT = 2  # of a run: the newest, and the one before it in case the newest cannot be read
+
+
+def of_run(session: Session, run_id: int) -> tuple[CheckpointRow, ...]:
+    """The checkpoints that attempts at a run have left, the furthest first."""
+    query = (
+        select(
+            Checkpoint.attempt_id,
+            Checkpoint.env_frames,
+            Checkpoint.path,
+            Checkpoint.sha256,
+            Checkpoint.bytes,
+            Attempt.number,
+        )
+        .join_from(Checkpoint, Attempt)
+        .where(Attempt.run_id == run_id)
+        .order_by(Checkpoint.env_frames.desc(), Checkpoint.id.desc())
+    )
+    return tuple(CheckpointRow(*row) for row in session.execute(query))
+
+
+def add(
+    session: Session,
+    *,
+    run_id: int,
+    attempt_id: int,
+    env_frames: int,
+    path: str,
+    sha256: str,
+    size: int,
+    at: datetime,
+) -> list[str]:
+    """Notes a new file, and forgets all but the latest KEPT of the run.
+
+    The latest are those written last: behind a furthest one that cannot be read, newer ones that
+    are not as far must not be forgotten.
+
+    Returns:
+        The paths that nothing names any more.
+    """
+    ours = _of_run(run_id)
+    same = (Checkpoint.attempt_id == attempt_id) & (Checkpoint.env_frames == env_frames)
+    overwritten = delete(Checkpoint).where(ours, same | (Checkpoint.path == path))
+    gone = set(session.scalars(overwritten.returning(Checkpoint.path)))
+    session.execute(
+        insert(Checkpoint).values(
+            attempt_id=attempt_id,
+            env_frames=env_frames,
+            path=path,
+            sha256=sha256,
+            bytes=size,
+            created_at=at,
+        )
+    )
+    latest = select(Checkpoint.id).where(ours).order_by(Checkpoint.id.desc()).limit(KEPT)
+    older = delete(Checkpoint).where(ours, Checkpoint.id.not_in(latest))
+    gone |= set(session.scalars(older.returning(Checkpoint.path)))
+    return sorted(gone - {path})
+
+
+def forget(session: Session, run_id: int) -> list[str]:
+    """Deletes the rows of a run, and returns their paths."""
+    ours = delete(Checkpoint).where(_of_run(run_id))
+    return sorted(set(session.scalars(ours.returning(Checkpoint.path))))
+
+
+def go_on(session: Session, run_id: int, attempt_id: int, parent: CheckpointRow) -> None:
+    """Notes that an attempt goes on from a checkpoint.
+
+    Raises:
+        ValueError: If the checkpoint is not of an earlier attempt at the same run.
+    """
+    if session.get_one(Attempt, parent.attempt_id).run_id != run_id:
+        raise ValueError(f"attempt {parent.attempt_id} is not one at run {run_id}")
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id)
+        .values(parent_id=parent.attempt_id, resumed_env_frames=parent.env_frames)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _of_run(run_id: int) -> ColumnElement[bool]:
+    return Checkpoint.attempt_id.in_(select(Attempt.id).where(Attempt.run_id == run_id))
