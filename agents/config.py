@@ -4,13 +4,14 @@ The defaults are those of the official DreamerV2 code on Atari (Hafner et al., "
 with Discrete World Models", arXiv:2010.02193); where the paper differs, the code wins.
 """
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from agents.settings import Settings
+from agents.settings import Settings, added_later
 
 FRAMES_PER_AGENT_STEP = 4
 """Every protocol repeats an action for four emulator frames: 4 env_frames = 1 agent step."""
@@ -27,6 +28,14 @@ class AgentConfig(Settings):
     pretrain_updates: int = Field(2, ge=0)  # the code's graph-building update and `pretrain: 1`
     batch: int = Field(16, ge=1)  # sequences
     length: int = Field(50, ge=2)  # agent steps per sequence; shorter episodes are dropped
+    behaviour_frames_per_update: float | None = added_later(None, ge=0.01)  # None: the same E
+    pretrain_world_model_updates: int = added_later(0, ge=0)  # of it alone, before the others
+    ongoing: bool = added_later(False)  # the running episode can be sampled too
+    cross_episodes: bool = added_later(False)  # sequences run over ends; no episode is too short
+    sampler: Literal["episodes", "steps"] = added_later("episodes")  # what is uniform
+    validation_fraction: float = added_later(0.0, ge=0, lt=1)  # p, of the episodes
+    validation_rule: Literal["random", "deterministic"] = added_later("random")
+    validate_every: int = added_later(16, ge=1)  # K, world-model updates
 
     # World model
     deter: int = Field(600, ge=1)
@@ -48,6 +57,7 @@ class AgentConfig(Settings):
     lambda_: float = Field(0.95, ge=0, le=1)
     entropy_scale: float = Field(1e-3, ge=0)
     target_every: int = Field(100, ge=1)  # updates between copies into the target critic
+    corrected_targets: bool = added_later(False)  # textbook alignment of rewards and weights
 
     # Optimisers
     model_lr: float = Field(2e-4, gt=0)
@@ -56,6 +66,23 @@ class AgentConfig(Settings):
     adam_eps: float = Field(1e-5, gt=0)
     clip: float = Field(100.0, gt=0)  # global gradient norm, one per optimiser
     decay: float = Field(1e-6, ge=0, lt=1)  # parameters *= 1 - decay, whatever the lr
+
+    @property
+    def behaviour_ratio(self) -> float:
+        """E of the behaviour: env_frames per update of actor and critic."""
+        if self.behaviour_frames_per_update is None:
+            return self.env_frames_per_update
+        return self.behaviour_frames_per_update
+
+    def determinants(self) -> dict[str, Any]:
+        """As `Settings.determinants`; what has no effect beside the other values is left out."""
+        values = super().determinants()
+        if self.behaviour_ratio == self.env_frames_per_update:
+            values.pop("behaviour_frames_per_update", None)
+        if not self.validation_fraction:
+            values.pop("validation_rule", None)
+            values.pop("validate_every", None)
+        return values
 
     @property
     def feat(self) -> int:
@@ -136,3 +163,18 @@ class Budget(Settings):
                 f"env_frames = {self.env_frames} to train in"
             )
         return self
+
+
+def scaled_budget(env_frames_per_update: float) -> Budget:
+    """The budget that grows with E, so that a sparse learner makes no fewer updates.
+
+    Algorithm 1 of the replay-ratio experiments: P(E) = max(3000 E, 20,000) and
+    T(E) = max(100,000 E, 400,000) env_frames, rounded up to whole agent steps.
+    """
+    prefill = max(3_000 * env_frames_per_update, 20_000.0)
+    total = max(100_000 * env_frames_per_update, 400_000.0)
+    return Budget(env_frames=_whole_steps(total), prefill_frames=_whole_steps(prefill))
+
+
+def _whole_steps(frames: float) -> int:
+    return FRAMES_PER_AGENT_STEP * math.ceil(frames / FRAMES_PER_AGENT_STEP)

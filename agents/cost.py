@@ -2,10 +2,13 @@
 
 import time
 from functools import cache
+from itertools import pairwise
 
 import torch
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
+from agents.dreamer.networks import ENCODER_KERNEL, decoder_kernels
+from agents.observation import ATARI, Observation
 from agents.training.recipe import evaluation_interval, planned_updates
 
 EFFICIENCY = 0.45  # of the product rate, reached by one update on a CPU at size `atari`
@@ -14,18 +17,21 @@ SECONDS_PER_AGENT_STEP = 1.5e-3  # policy and emulator, at small sizes
 TYPICAL_EPISODE_AGENT_STEPS = 2_000
 
 
-def update_flops(config: AgentConfig, actions: int = 18) -> float:
+def update_flops(
+    config: AgentConfig, actions: int = 18, observation: Observation = ATARI
+) -> float:
     """Floating-point operations of one update of world model and behaviour.
 
     A product of [n, a] and [a, b] counts 2 n a b, a backward pass twice its forward pass.
     """
     N, H = config.batch * config.length, config.horizon  # replayed rows, each of them a dream
-    depth, deter, hidden = config.depth, config.deter, config.hidden
-    flat, embed = config.stoch * config.classes, 32 * config.depth
-    encoder = 16 * (31**2 * depth + 14**2 * 2 * depth**2 + 6**2 * 8 * depth**2)
-    encoder += 16 * 2**2 * 32 * depth**2
-    decoder = config.feat * embed + 25 * embed * 4 * depth + 25 * 5**2 * 8 * depth**2
-    decoder += 36 * 13**2 * 2 * depth**2 + 9 * 32**2 * 4 * depth
+    deter, hidden, flat = config.deter, config.hidden, config.stoch * config.classes
+    if observation.is_image:
+        embed, encoder, decoder = _image_products(config, observation)
+    else:
+        inner = (config.layers - 1) * config.units**2
+        embed, encoder = config.units, observation.size * config.units + inner
+        decoder = (config.feat + observation.size) * config.units + inner
     transition = (flat + actions) * hidden + 3 * deter * (hidden + deter)
     categorical = deter * hidden + hidden * flat
     posterior = (deter + embed) * hidden + hidden * flat
@@ -34,6 +40,25 @@ def update_flops(config: AgentConfig, actions: int = 18) -> float:
     dream = H * N * (transition + categorical + head) + (H + 1) * N * 3 * head
     learn = (2 * H - 1) * N * head
     return 2.0 * (3 * model + dream + 3 * learn)
+
+
+def _image_products(config: AgentConfig, observation: Observation) -> tuple[int, int, int]:
+    """Width of the embedding, and multiplications of one image's encoder and decoder."""
+    channels, size, _ = observation.shape
+    first, *middle, last = decoder_kernels(observation)
+    widths = [config.depth * 2**i for i in range(len(middle) + 2)]
+    encoder, pixels = 0, size
+    for inputs, outputs in pairwise([channels, *widths]):
+        pixels = (pixels - ENCODER_KERNEL) // 2 + 1
+        encoder += ENCODER_KERNEL**2 * pixels**2 * inputs * outputs
+    embed = widths[-1] * pixels**2
+    decoder, pixels = config.feat * embed + first**2 * embed * widths[-2], first
+    narrowing = pairwise(reversed(widths[:-1]))
+    for (inputs, outputs), kernel in zip(narrowing, middle, strict=True):
+        decoder += kernel**2 * pixels**2 * inputs * outputs
+        pixels = 2 * (pixels - 1) + kernel
+    decoder += last**2 * (size // 2) ** 2 * widths[0] * channels
+    return embed, encoder, decoder
 
 
 @cache
@@ -48,12 +73,18 @@ def product_rate() -> float:
     return products * 2.0 * 512**3 / (time.perf_counter() - started)
 
 
-def estimate_seconds(config: AgentConfig, budget: Budget, protocol: Protocol) -> float:
+def estimate_seconds(
+    config: AgentConfig,
+    budget: Budget,
+    protocol: Protocol,
+    observation: Observation = ATARI,
+) -> float:
     """A forecast of one run on one core, right within a factor of about three.
 
     Measured times of earlier runs are far better; this is for the first plan.
     """
-    update = SECONDS_OF_OVERHEAD + update_flops(config) / (EFFICIENCY * product_rate())
+    flops = update_flops(config, observation=observation)
+    update = SECONDS_OF_OVERHEAD + flops / (EFFICIENCY * product_rate())
     every = evaluation_interval(protocol, budget)
     evaluations = (budget.env_frames - 1) // every - budget.prefill_frames // every
     episodes = evaluations * protocol.evaluation_episodes + protocol.final_evaluation_episodes

@@ -36,6 +36,7 @@ class Modification(Settings):
             RL algorithm.
         seam: The letter and name of the seam that it edits.
         requires: Settings of the base that must be at these values.
+        requires_image: Whether it makes sense only where the observations are images.
         excludes: Names of modifications that cannot be in the same arm.
         examples: At least one for every field.
     """
@@ -46,6 +47,7 @@ class Modification(Settings):
     family: ClassVar[str]
     seam: ClassVar[str]
     requires: ClassVar[Mapping[str, object]] = {}
+    requires_image: ClassVar[bool] = False
     excludes: ClassVar[frozenset[str]] = frozenset()
     examples: ClassVar[tuple[Example, ...]]
 

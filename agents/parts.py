@@ -17,8 +17,8 @@ class AssemblyError(Exception):
 class View:
     """One look at a batch of sequences: what is encoded and what is to be reconstructed."""
 
-    obs_in: Float[Tensor, "B T C 64 64"]
-    obs_target: Float[Tensor, "B T C 64 64"]
+    obs_in: Float[Tensor, "B T *obs"]
+    obs_target: Float[Tensor, "B T *obs"]
 
 
 @runtime_checkable
@@ -78,4 +78,4 @@ class Parts:
     def describe(self) -> dict[str, object]:
         """The resolved agent as plain values: two spellings of one agent describe alike."""
         views = [{"name": view.name, **view.describe()} for view in self.views]
-        return {"config": self.config.model_dump(), "views": views}
+        return {"config": self.config.determinants(), "views": views}

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from agents.dreamer.behaviour import Behaviour
+from agents.dreamer.distributions import CategoricalActions
 from agents.dreamer.imagination import imagine
 from agents.dreamer.optimiser import Optimiser
 from agents.dreamer.rssm import LatentState
@@ -20,6 +21,7 @@ from agents.dreamer.world_model import (
     normalised,
     one_hot_actions,
 )
+from agents.observation import Observation
 from agents.parts import Parts, View
 from agents.streams import Streams
 
@@ -31,12 +33,18 @@ class ActingState:
     latent: LatentState
     action: Int[Tensor, " N"]
 
+    @classmethod
+    def of(cls, stoch: Tensor, deter: Tensor, action: Tensor) -> "ActingState":
+        """Puts the tensors of a saved state together again."""
+        return cls(LatentState(stoch, deter), action)
+
 
 class Agent:
     """One DreamerV2 agent with its modifications built in.
 
     Args:
         parts: The assembled parts.
+        observation: What the game shows.
         actions: Number of actions of the game.
         streams: This run's random streams.
         device: Where parameters live and updates run.
@@ -45,6 +53,7 @@ class Agent:
     def __init__(
         self,
         parts: Parts,
+        observation: Observation,
         actions: int,
         streams: Streams,
         device: str | torch.device = "cpu",
@@ -54,8 +63,9 @@ class Agent:
         self.views = parts.views
         self.streams = streams
         self.actions = actions
-        self.world_model = WorldModel(config, actions, streams).to(device)
-        self.behaviour = Behaviour(config, actions, streams).to(device)
+        self.world_model = WorldModel(config, observation, actions, streams).to(device)
+        choices = CategoricalActions(actions)
+        self.behaviour = Behaviour(config, choices, streams).to(device)
         self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
         self.actor_optimiser = Optimiser(
             self.behaviour.actor.parameters(), config.actor_lr, config
@@ -72,11 +82,7 @@ class Agent:
             The states seen on the way, from which imagination starts, and metrics.
         """
         B, T = batch.reward.shape
-        image = normalised(batch.image)
-        views = [View(obs_in=image, obs_target=image)]
-        for transform in self.views:
-            draws = self.streams.uniforms(transform.name, *transform.uniforms_shape(B, T))
-            views = transform(views, draws)
+        views = self._views(batch)
         uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
         terms, metrics, posteriors = self.world_model.losses(views, batch, uniforms)
         norm = self.model_optimiser.step(self.world_model.total(terms))
@@ -88,7 +94,7 @@ class Agent:
         config, N = self.config, len(start.is_terminal)
         trajectory = imagine(
             self.world_model,
-            self.behaviour.actor,
+            self.behaviour.act,
             start,
             latent_uniforms=self.streams.uniforms(
                 "imagination/latent", config.horizon, N, config.stoch
@@ -109,9 +115,34 @@ class Agent:
             "actor_entropy": actor_entropy,
             "actor_grad_norm": actor_norm,
             "critic_grad_norm": critic_norm,
-            "imagined_reward": trajectory.reward.mean(),
-            "imagined_return": targets.returns.mean(),
-        }
+        } | self.behaviour.statistics(trajectory, targets)
+
+    def posteriors(self, batch: Batch) -> Posteriors:
+        """The states of a batch, for dreams that no update of the world model comes before.
+
+        Drawn from streams of their own, so they move nobody else's numbers.
+        """
+        B, T = batch.reward.shape
+        seen = replace(batch, observation=self._views(batch, "dreaming")[0].obs_in)
+        uniforms = self.streams.uniforms("dreaming", *self.world_model.uniforms_shape(B, T))
+        states, _ = self.world_model.filter(seen, uniforms)
+        return Posteriors.of(states, batch)
+
+    def _views(self, batch: Batch, use: str = "") -> list[View]:
+        """The batch as the chain of views shows it; each link draws from its own stream.
+
+        Args:
+            batch: [B, T].
+            use: Names further streams of the links, for looks beside those of the updates.
+        """
+        B, T = batch.reward.shape
+        observation = normalised(batch.observation)
+        views = [View(obs_in=observation, obs_target=observation)]
+        for transform in self.views:
+            owner = f"{transform.name}/{use}" if use else transform.name
+            draws = self.streams.uniforms(owner, *transform.uniforms_shape(B, T))
+            views = transform(views, draws)
+        return views
 
     def begin(self, environments: int) -> ActingState:
         """The state before the first observation of `environments` episodes."""
@@ -121,7 +152,7 @@ class Agent:
     @torch.no_grad()
     def act(
         self,
-        image: UInt8[Tensor, "N 1 64 64"],
+        observation: UInt8[Tensor, " N *obs"] | Float[Tensor, " N *obs"],
         is_first: Float[Tensor, " N"],
         state: ActingState,
         *,
@@ -134,7 +165,7 @@ class Agent:
         does; only the action can be the most probable one.
 
         Args:
-            image: The newest frames.
+            observation: The newest ones.
             is_first: 1 where an episode has just begun; its state and last action are dropped.
             state: What the last call returned.
             stream: Owner of the random numbers.
@@ -143,11 +174,11 @@ class Agent:
         Returns:
             The new state; its `action` is the choice.
         """
-        N = len(image)
+        N = len(observation)
         latent = self.world_model.rssm.obs_step(
             state.latent,
             one_hot_actions(state.action, self.actions),
-            self.world_model.encoder(normalised(image)),
+            self.world_model.encoder(normalised(observation)),
             is_first,
             self.streams.uniforms(stream, N, self.config.stoch),
         )

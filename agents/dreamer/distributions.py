@@ -1,5 +1,8 @@
 """Categorical latents and actions: sampling from given uniforms, straight-through, KL, entropy."""
 
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -35,11 +38,6 @@ def straight_through_sample(
     return one_hot_sample(logits, uniforms) + (probabilities - probabilities.detach())
 
 
-def one_hot_mode(logits: Float[Tensor, "*shape classes"]) -> Float[Tensor, "*shape classes"]:
-    """The most probable class of each distribution, as a one-hot vector."""
-    return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
-
-
 def entropy(logits: Float[Tensor, "*shape classes"]) -> Float[Tensor, "*shape"]:
     """Entropy in nats of each categorical distribution."""
     log_probabilities = F.log_softmax(logits, -1)
@@ -55,8 +53,56 @@ def kl_divergence(
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-def log_probability(
-    logits: Float[Tensor, "*shape classes"], one_hot: Float[Tensor, "*shape classes"]
-) -> Float[Tensor, "*shape"]:
-    """Log-probability of each one-hot vector."""
-    return (F.log_softmax(logits, -1) * one_hot).sum(-1)
+@runtime_checkable
+class ActionDistribution(Protocol):
+    """How an actor's outputs say which actions are how likely.
+
+    An action is a vector: what the world model is told, and what a rollout keeps.
+    """
+
+    @property
+    def outputs(self) -> int:
+        """Width of the actor's last layer."""
+
+    def sample(
+        self, logits: Float[Tensor, "*shape outputs"], uniforms: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape A"]:
+        """Draws actions by the uniforms, in [0, 1); without gradient."""
+
+    def mode(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape A"]:
+        """The most probable actions."""
+
+    def log_probability(
+        self, logits: Float[Tensor, "*shape outputs"], action: Float[Tensor, "*shape A"]
+    ) -> Float[Tensor, "*shape"]:
+        """Log-probability (density) of each action."""
+
+    def entropy(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape"]:
+        """Entropy in nats of each distribution."""
+
+
+@dataclass(frozen=True)
+class CategoricalActions:
+    """One of `outputs` choices, as a one-hot vector."""
+
+    outputs: int
+
+    def sample(
+        self, logits: Float[Tensor, "*shape outputs"], uniforms: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape outputs"]:
+        """Draws one-hot vectors by the uniforms, in [0, 1)."""
+        return one_hot_sample(logits, uniforms)
+
+    def mode(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape outputs"]:
+        """The most probable choices, the first of equals."""
+        return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
+
+    def log_probability(
+        self, logits: Float[Tensor, "*shape outputs"], action: Float[Tensor, "*shape outputs"]
+    ) -> Float[Tensor, "*shape"]:
+        """Log-probability of each one-hot vector."""
+        return (F.log_softmax(logits, -1) * action).sum(-1)
+
+    def entropy(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape"]:
+        """Entropy in nats of each distribution."""
+        return entropy(logits)

@@ -6,13 +6,13 @@ reward        r_1     r_2     ...   r_H      reward[t] = r(z_{t+1}), paid on ent
 disc          d_1     d_2     ...   d_H      disc[t] of z_{t+1}, gamma inside
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from agents.dreamer.distributions import one_hot_sample
 from agents.dreamer.world_model import Posteriors, WorldModel
 
 
@@ -22,7 +22,7 @@ class Trajectory:
 
     Attributes:
         feat: [H+1, N, F], features of z_0..z_H.
-        action: [H, N, A], one-hot; action[t] is taken in feat[t].
+        action: [H, N, A], action[t] is taken in feat[t].
         reward: [H, N], reward[t] = r(z_{t+1}).
         disc: [H, N], in [0, 1]; disc[t] is the discount of z_{t+1}, gamma inside.
         start_reward: [N], r(z_0).
@@ -49,17 +49,17 @@ class Trajectory:
 @torch.no_grad()
 def imagine(
     world_model: WorldModel,
-    actor: nn.Module,
+    policy: Callable[[Tensor, Tensor], Tensor],
     start: Posteriors,
     *,
     latent_uniforms: Float[Tensor, "H N stoch"],
     action_uniforms: Float[Tensor, "H N"],
 ) -> Trajectory:
-    """Rolls the actor out from every start for H steps, without gradients.
+    """Rolls the policy out from every start for H steps, without gradients.
 
     Args:
         world_model: Gives transitions, rewards and discounts.
-        actor: Maps features to action logits.
+        policy: Chooses actions [N, A] by features [N, F] and uniforms [N].
         start: N posterior states with their terminal flags.
         latent_uniforms: [H, N, S], in [0, 1).
         action_uniforms: [H, N], in [0, 1).
@@ -67,7 +67,7 @@ def imagine(
     state = start.state
     feats, actions = [state.feat], []
     for latent, choice in zip(latent_uniforms, action_uniforms, strict=True):
-        action = one_hot_sample(actor(state.feat), choice)
+        action = policy(state.feat, choice)
         state = world_model.rssm.img_step(state, action, latent)
         feats.append(state.feat)
         actions.append(action)

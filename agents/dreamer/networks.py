@@ -2,10 +2,12 @@
 
 DreamerV2 (arXiv:2010.02193), appendix D, with the official code's details: Glorot-uniform
 weights and zero biases throughout, ELU, and no normalisation except inside the recurrent cell.
-Convolutions work on channels-last memory; images are [N, C, 64, 64].
+Convolutions work on channels-last memory. Images of 64 pixels are the paper's; one strided layer
+less, at either end, halves that. Vectors are encoded and decoded by linear layers.
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -14,11 +16,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from agents.config import IMAGE_SIZE
+from agents.config import AgentConfig
+from agents.observation import Observation
 
 ENCODER_KERNEL = 4
-DECODER_KERNELS = (5, 5, 6, 6)  # 1 -> 5 -> 13 -> 30 -> 64 pixels at stride 2
+DECODER_KERNELS: Mapping[int, tuple[int, ...]] = {
+    64: (5, 5, 6, 6),  # 1 -> 5 -> 13 -> 30 -> 64 pixels at stride 2
+    32: (5, 6, 6),  # 1 -> 5 -> 14 -> 32
+    16: (6, 6),  # 1 -> 6 -> 16
+}
+"""Height and width of an image to the kernels of its decoder; the encoder has as many layers."""
+
 GRU_NORM_EPS = 1e-3  # Keras' default, which the official code inherits
+
+
+def decoder_kernels(observation: Observation) -> tuple[int, ...]:
+    """The kernels that end in an image of this size.
+
+    Raises:
+        ValueError: If the image is not a square of one of the sizes of `DECODER_KERNELS`.
+    """
+    _, height, width = observation.shape
+    if height != width or height not in DECODER_KERNELS:
+        sizes = ", ".join(map(str, DECODER_KERNELS))
+        raise ValueError(f"images must be squares of {sizes} pixels, not {height}x{width}")
+    return DECODER_KERNELS[height]
 
 
 def glorot_(weight: Tensor, fan_in: int, fan_out: int, generator: torch.Generator) -> Tensor:
@@ -80,22 +102,41 @@ class MLP(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Four strided convolutions: 64 -> 31 -> 14 -> 6 -> 2 pixels."""
+    """Strided convolutions down to 2x2 pixels (64 -> 31 -> 14 -> 6 -> 2), or linear layers.
 
-    def __init__(self, depth: int, generator: torch.Generator) -> None:
+    ELU follows every layer.
+
+    Attributes:
+        outputs: Width of the embedding: 32, 16 or 8 times the depth for images of 64, 32 or 16
+            pixels, the units for vectors.
+    """
+
+    def __init__(
+        self, observation: Observation, config: AgentConfig, generator: torch.Generator
+    ) -> None:
         super().__init__()
-        channels = [1, depth, 2 * depth, 4 * depth, 8 * depth]
-        self.layers = nn.ModuleList(
-            convolution(m, n, ENCODER_KERNEL, generator) for m, n in pairwise(channels)
-        )
-        self.outputs = 8 * depth * 2 * 2
+        if observation.is_image:
+            blocks = len(decoder_kernels(observation))
+            channels = [observation.shape[0], *(config.depth * 2**i for i in range(blocks))]
+            self.layers = nn.ModuleList(
+                convolution(m, n, ENCODER_KERNEL, generator) for m, n in pairwise(channels)
+            )
+            self.outputs = channels[-1] * 2 * 2
+        else:
+            widths = [observation.size, *[config.units] * config.layers]
+            self.layers = nn.ModuleList(linear(m, n, generator) for m, n in pairwise(widths))
+            self.outputs = config.units
 
-    def forward(self, images: Float[Tensor, "N 1 64 64"]) -> Float[Tensor, "N embed"]:
-        """Embeds images in [-0.5, 0.5]; the embedding lists channels last."""
-        x = images.contiguous(memory_format=torch.channels_last)
+    def forward(self, observation: Float[Tensor, "N ..."]) -> Float[Tensor, "N embed"]:
+        """Embeds images in [-0.5, 0.5], channels last, or vectors."""
+        x = observation
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = F.elu(layer(x))
-        return x.permute(0, 2, 3, 1).reshape(len(x), self.outputs)
+        if x.ndim == 4:
+            x = x.permute(0, 2, 3, 1)
+        return x.reshape(len(x), self.outputs)
 
 
 class FirstTransposed(nn.Module):
@@ -139,29 +180,48 @@ class LastTransposed(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A linear layer without activation and four transposed convolutions, ELU between them."""
+    """Transposed convolutions from 1x1 pixel to the image, or linear layers; ELU between them.
 
-    def __init__(self, feat: int, depth: int, generator: torch.Generator) -> None:
+    The first layer of an image's decoder is a linear one without activation.
+    """
+
+    def __init__(
+        self, observation: Observation, config: AgentConfig, generator: torch.Generator
+    ) -> None:
         super().__init__()
-        first, second, third, last = DECODER_KERNELS
-        width = 32 * depth
-        self.project = linear(feat, width, generator)
-        self.first = FirstTransposed(width, 4 * depth, first, generator)
-        self.middle = nn.ModuleList(
-            [
-                transposed(4 * depth, 2 * depth, second, generator),
-                transposed(2 * depth, depth, third, generator),
-            ]
-        )
-        self.last = LastTransposed(depth, 1, last, generator)
+        self.shape = observation.shape
+        if observation.is_image:
+            self.layers = image_decoder(observation, config, generator)
+        else:
+            widths = [config.feat, *[config.units] * config.layers, observation.size]
+            self.layers = nn.ModuleList(linear(m, n, generator) for m, n in pairwise(widths))
 
-    def forward(self, feat: Float[Tensor, "*batch feat"]) -> Float[Tensor, "*batch 1 64 64"]:
-        """Predicts the mean of each pixel."""
-        x = F.elu(self.first(self.project(feat.flatten(0, -2))))
-        for layer in self.middle:
+    def forward(self, feat: Float[Tensor, "*batch feat"]) -> Float[Tensor, "..."]:
+        """Predicts the mean of each pixel or entry: [*batch, *obs]."""
+        *hidden, last = self.layers
+        x = feat.flatten(0, -2)
+        for layer in hidden:
             x = F.elu(layer(x))
-        image: Tensor = self.last(x)
-        return image.view(*feat.shape[:-1], 1, IMAGE_SIZE, IMAGE_SIZE)
+        observation: Tensor = last(x)
+        return observation.view(*feat.shape[:-1], *self.shape)
+
+
+def image_decoder(
+    observation: Observation, config: AgentConfig, generator: torch.Generator
+) -> nn.ModuleList:
+    """The decoder's layers, as wide as the encoder's in reverse."""
+    kernels = decoder_kernels(observation)
+    blocks = len(kernels)
+    width = config.depth * 2 ** (blocks + 1)
+    channels = [config.depth * 2**i for i in reversed(range(blocks - 1))]
+    project = linear(config.feat, width, generator)
+    spread = FirstTransposed(width, channels[0], kernels[0], generator)
+    middle = [
+        transposed(m, n, kernel, generator)
+        for (m, n), kernel in zip(pairwise(channels), kernels[1:-1], strict=True)
+    ]
+    last = LastTransposed(channels[-1], observation.shape[0], kernels[-1], generator)
+    return nn.ModuleList([nn.Sequential(project, spread), *middle, last])
 
 
 class GRUCell(nn.Module):

@@ -20,6 +20,7 @@ from agents.config import AgentConfig
 from agents.dreamer.distributions import entropy, kl_divergence
 from agents.dreamer.networks import MLP, Decoder, Encoder
 from agents.dreamer.rssm import RSSM, LatentState
+from agents.observation import Observation
 from agents.parts import View
 from agents.streams import Streams
 
@@ -29,14 +30,14 @@ class Batch:
     """Replayed sequences.
 
     Attributes:
-        image: [B, T, 1, 64, 64], gray levels.
+        observation: [B, T, *obs], gray levels or colours (uint8), or vectors (float).
         action: [B, T], the action that led into row t; meaningless where is_first.
         reward: [B, T], raw, arrived with row t.
         is_first: [B, T], true where an episode or the sequence starts.
         is_terminal: [B, T], true where the episode ended for good (not by a time limit).
     """
 
-    image: UInt8[Tensor, "B T 1 64 64"]
+    observation: UInt8[Tensor, "B T *obs"] | Float[Tensor, "B T *obs"]
     action: Int[Tensor, "B T"]
     reward: Float[Tensor, "B T"]
     is_first: Bool[Tensor, "B T"]
@@ -55,21 +56,36 @@ class Posteriors:
     state: LatentState
     is_terminal: Float[Tensor, " N"]
 
+    @classmethod
+    def of(cls, states: LatentState, batch: Batch) -> "Posteriors":
+        """Lists the states [B, T, ...] of a batch, row after row."""
+        start = LatentState(
+            states.stoch.detach().flatten(0, 1), states.deter.detach().flatten(0, 1)
+        )
+        return cls(start, batch.is_terminal.float().flatten())
 
-def normalised(image: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Gray levels to [-0.5, 0.5]."""
-    return image.float() / 255.0 - 0.5
+
+def normalised(
+    observation: UInt8[Tensor, "*shape"] | Float[Tensor, "*shape"],
+) -> Float[Tensor, "*shape"]:
+    """Gray levels to [-0.5, 0.5]; vectors stay as they are."""
+    if observation.dtype == torch.uint8:
+        return observation.float() / 255.0 - 0.5
+    return observation
 
 
 class WorldModel(nn.Module):
-    """Encoder, RSSM, and the heads that predict image, reward and discount."""
+    """Encoder, RSSM, and the heads that predict observation, reward and discount."""
 
-    def __init__(self, config: AgentConfig, actions: int, streams: Streams) -> None:
+    def __init__(
+        self, config: AgentConfig, observation: Observation, actions: int, streams: Streams
+    ) -> None:
         super().__init__()
         self.config, self.actions = config, actions
-        self.encoder = Encoder(config.depth, streams.initialiser("encoder"))
+        self.reconstruction_loss = "image_loss" if observation.is_image else "vector_loss"
+        self.encoder = Encoder(observation, config, streams.initialiser("encoder"))
         self.rssm = RSSM(config, actions, self.encoder.outputs, streams)
-        self.decoder = Decoder(config.feat, config.depth, streams.initialiser("decoder"))
+        self.decoder = Decoder(observation, config, streams.initialiser("decoder"))
         self.reward = self._head(streams.initialiser("reward"))
         self.discount = self._head(streams.initialiser("discount"))
 
@@ -97,16 +113,31 @@ class WorldModel(nn.Module):
             for name in passes[0][0]
         }
         _, metrics, states = passes[0]
-        start = LatentState(
-            states.stoch.detach().flatten(0, 1), states.deter.detach().flatten(0, 1)
-        )
-        return terms, metrics, Posteriors(start, batch.is_terminal.float().flatten())
+        return terms, metrics, Posteriors.of(states, batch)
+
+    @torch.no_grad()
+    def filter(
+        self, batch: Batch, uniforms: Float[Tensor, "B T stoch"]
+    ) -> tuple[LatentState, Float[Tensor, "B T stoch classes"]]:
+        """Infers the states of a batch without learning from it.
+
+        Returns:
+            Posterior states [B, T, ...] and posterior logits [B, T, S, C], without gradient.
+        """
+        return self._observe(normalised(batch.observation), batch, uniforms)
+
+    def _observe(
+        self, observation: Tensor, batch: Batch, uniforms: Tensor
+    ) -> tuple[LatentState, Tensor]:
+        embed = self.encoder(observation.flatten(0, 1)).unflatten(0, observation.shape[:2])
+        action = one_hot_actions(batch.action, self.actions)
+        return self.rssm.observe(action, embed, batch.is_first.float(), uniforms)
 
     def total(self, terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """The scaled sum of the loss terms."""
         config = self.config
         scales = {
-            "image_loss": 1.0,
+            self.reconstruction_loss: 1.0,
             "reward_loss": config.reward_scale,
             "discount_loss": config.discount_scale,
             "kl_loss": config.kl_scale,
@@ -118,15 +149,13 @@ class WorldModel(nn.Module):
     def _view_losses(
         self, view: View, batch: Batch, uniforms: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], LatentState]:
-        embed = self.encoder(view.obs_in.flatten(0, 1)).unflatten(0, view.obs_in.shape[:2])
-        action = one_hot_actions(batch.action, self.actions)
-        states, posterior = self.rssm.observe(action, embed, batch.is_first.float(), uniforms)
+        states, posterior = self._observe(view.obs_in, batch, uniforms)
         prior = self.rssm.prior_logits(states.deter)
         feat = states.feat
         squared_error = (self.decoder(feat) - view.obs_target).square()
         discount_target = self.config.gamma * (1.0 - batch.is_terminal.float())
         terms = {
-            "image_loss": 0.5 * squared_error.flatten(2).sum(-1).mean(),
+            self.reconstruction_loss: 0.5 * squared_error.flatten(2).sum(-1).mean(),
             "reward_loss": reward_loss(self.reward(feat).squeeze(-1), batch.reward),
             "discount_loss": F.binary_cross_entropy_with_logits(
                 self.discount(feat).squeeze(-1), discount_target

@@ -1,6 +1,8 @@
 """The collector: one environment, played with random actions or by the agent, into replay."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,38 +10,41 @@ from numpy.typing import NDArray
 
 from agents.dreamer.agent import ActingState, Agent
 from agents.streams import Streams
-from agents.training.environments import AtariEnvironments
+from agents.training.checkpoint import CheckpointError
+from agents.training.environments import Environments
 from agents.training.replay import Replay
 
 
 @dataclass
 class _Episode:
-    image: NDArray[np.uint8]  # [1, 1, 64, 64], the newest
+    observation: NDArray[Any]  # [1, *obs], the newest
     state: ActingState
     is_first: bool = True
-    episode_return: float = 0.0
-    length: int = 0
+    actions: list[int] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class EndedEpisode:
-    """What a training episode came to."""
+    """What a training episode came to; `discounted_return` as in `reports.Episode`."""
 
     episode_return: float
     length: int  # agent_steps
     truncated: bool
+    discounted_return: float
 
 
 class Collector:
     """Plays episode after episode; episode k is seeded from (seed, "environment", k)."""
 
     def __init__(
-        self, agent: Agent, replay: Replay, environments: AtariEnvironments, streams: Streams
+        self, agent: Agent, replay: Replay, environments: Environments, streams: Streams
     ) -> None:
         self.agent, self.replay, self.environments = agent, replay, environments
         self.streams = streams
         self.episodes = 0
         self._episode = self._begin()
+        replay.begin(self._episode.observation[0])
 
     def random_step(self) -> EndedEpisode | None:
         """Takes one agent step with an action drawn from all with equal chance."""
@@ -51,7 +56,7 @@ class Collector:
         episode = self._episode
         device = episode.state.action.device
         episode.state = self.agent.act(
-            torch.from_numpy(episode.image).to(device),
+            torch.from_numpy(episode.observation).to(device),
             torch.full((1,), float(episode.is_first), device=device),
             episode.state,
             stream="acting",
@@ -59,23 +64,75 @@ class Collector:
         episode.is_first = False
         return self._step(int(episode.state.action))
 
+    def state_dict(self) -> dict[str, Any]:
+        """The running episode: its number, which gives its seed, its actions, what acts in it."""
+        episode = self._episode
+        return {
+            "episodes": self.episodes,
+            "actions": list(episode.actions),
+            "is_first": episode.is_first,
+            "stoch": episode.state.latent.stoch.cpu(),
+            "deter": episode.state.latent.deter.cpu(),
+            "action": episode.state.action.cpu(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Plays the running episode again, up to where `state_dict` found it.
+
+        An emulator cannot be copied, but an episode follows from its seed and its actions. The
+        replay must have been restored before.
+
+        Raises:
+            CheckpointError: If the environment does not show what it showed then.
+        """
+        self.episodes = state["episodes"]
+        self._episode = episode = self._begin()
+        for action in state["actions"]:
+            step = self.environments.step(np.array([action]))
+            episode.observation = step.observation
+            episode.actions.append(action)
+            episode.rewards.append(float(step.reward[0]))
+        if not self.replay.newest_is(episode.observation[0]):
+            raise CheckpointError(
+                "the environment does not come back to where the checkpoint was taken: another "
+                "version of it, or of its game, is installed"
+            )
+        device = episode.state.action.device
+        episode.is_first = state["is_first"]
+        episode.state = ActingState.of(
+            *(state[name].to(device) for name in ("stoch", "deter", "action"))
+        )
+
     def _begin(self) -> _Episode:
         seed = self.streams.integer("environment", self.episodes)
-        image = self.environments.reset({0: seed})
-        self.replay.begin(image[0])
-        return _Episode(image, self.agent.begin(1))
+        return _Episode(self.environments.reset({0: seed}), self.agent.begin(1))
 
     def _step(self, action: int) -> EndedEpisode | None:
         step, episode = self.environments.step(np.array([action])), self._episode
         reward, truncated = float(step.reward[0]), bool(step.truncated[0])
         terminated = bool(step.terminated[0])
         ended = terminated or truncated
-        self.replay.add(action, step.image[0], reward, terminated=terminated, ended=ended)
-        episode.image = step.image
-        episode.episode_return += reward
-        episode.length += 1
+        self.replay.add(action, step.observation[0], reward, terminated=terminated, ended=ended)
+        episode.observation = step.observation
+        episode.actions.append(action)
+        episode.rewards.append(reward)
         if not ended:
             return None
         self.episodes += 1
         self._episode = self._begin()
-        return EndedEpisode(episode.episode_return, episode.length, truncated)
+        self.replay.begin(self._episode.observation[0])
+        return EndedEpisode(
+            sum(episode.rewards),
+            len(episode.actions),
+            truncated,
+            mean_discounted_return(episode.rewards, self.agent.config.gamma),
+        )
+
+
+def mean_discounted_return(rewards: list[float], gamma: float) -> float:
+    """Mean over an episode's steps of Σ γ^k tanh(r), from each step to the end."""
+    total = following = 0.0
+    for reward in reversed(rewards):
+        following = math.tanh(reward) + gamma * following
+        total += following
+    return total / len(rewards)

@@ -7,7 +7,7 @@ import torch
 
 from agents.config import Protocol
 from agents.dreamer.agent import Agent
-from agents.training.environments import AtariEnvironments
+from agents.training.environments import make_environments
 from agents.training.reports import EpisodeResult
 
 ENVIRONMENTS = 8
@@ -25,44 +25,46 @@ def evaluate(
     Episode i at this point of the run is seeded from (seed, "evaluation", env_frames, i).
     """
     count = min(episodes, ENVIRONMENTS)
-    environments = AtariEnvironments(game, count, protocol)
+    environments = make_environments(game, count, protocol)
     seeds = [agent.streams.integer(STREAM, env_frames, episode) for episode in range(episodes)]
     playing = list(range(count))  # which episode each environment plays; -1 when none is left
     waiting = iter(range(count, episodes))
-    image = environments.reset(dict(enumerate(seeds[:count])))
+    observation = environments.reset(dict(enumerate(seeds[:count])))
     state = agent.begin(count)
     is_first = np.ones(count, dtype=np.float32)
-    returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=int)
+    returns, taken = np.zeros(episodes), np.zeros((episodes, environments.actions), dtype=int)
     try:
         while any(episode >= 0 for episode in playing):
             state = agent.act(
-                torch.from_numpy(image).to(state.action.device),
+                torch.from_numpy(observation).to(state.action.device),
                 torch.from_numpy(is_first).to(state.action.device),
                 state,
                 stream=STREAM,
                 argmax=protocol.evaluation_policy == "argmax",
             )
-            step = environments.step(state.action.cpu().numpy())
-            image, is_first = step.image, np.zeros_like(is_first)
+            actions = state.action.cpu().numpy()
+            step = environments.step(actions)
+            observation, is_first = step.observation, np.zeros_like(is_first)
             fresh: dict[int, int] = {}
             for index, episode in enumerate(playing):
                 if episode < 0:
                     continue
                 returns[episode] += step.reward[index]
-                lengths[episode] += 1
+                taken[episode, actions[index]] += 1
                 if step.ended[index]:
                     yield EpisodeResult(
                         episode,
                         float(returns[episode]),
-                        int(lengths[episode]),
+                        int(taken[episode].sum()),
                         bool(step.truncated[index]),
+                        tuple(taken[episode].tolist()),
                     )
                     playing[index] = next(waiting, -1)
                     if playing[index] >= 0:
                         fresh[index] = seeds[playing[index]]
             yield None
             if fresh:
-                image = environments.reset(fresh)
+                observation = environments.reset(fresh)
                 is_first[list(fresh)] = 1.0
     finally:
         environments.close()

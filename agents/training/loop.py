@@ -3,31 +3,45 @@
 A generator: who records, shows or stops a run does so from outside.
 """
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
 from agents.dreamer.agent import Agent
-from agents.dreamer.world_model import Posteriors
 from agents.parts import Parts
 from agents.streams import Streams
+from agents.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from agents.training.collector import Collector, EndedEpisode
-from agents.training.environments import AtariEnvironments
+from agents.training.environments import Environments, make_environments
 from agents.training.evaluation import evaluate
+from agents.training.learner import DivergedError, Learner
+from agents.training.observer import PROBES, Observer, Pace, Stopwatch
 from agents.training.recipe import (
     Clock,
     Collect,
     Evaluate,
+    Event,
     TrainBehaviour,
     TrainWorldModel,
+    Validate,
     dreamer_recipe,
 )
 from agents.training.replay import Replay
-from agents.training.reports import Episode, EpisodeResult, Evaluation, Metrics, Progress, Report
+from agents.training.reports import (
+    Episode,
+    EpisodeResult,
+    Evaluation,
+    NotSaved,
+    Progress,
+    Report,
+    Saved,
+)
+
+__all__ = ["DivergedError", "set_up_process", "train"]
 
 METRIC_REPORTS = 500
 """Points of a metric's curve over a whole run: each is the mean of the updates in between."""
@@ -45,6 +59,57 @@ def set_up_process(threads: int = 1) -> None:
     torch.set_float32_matmul_precision("medium")
 
 
+@dataclass
+class Run:
+    """What moves while one agent trains on one game."""
+
+    agent: Agent
+    replay: Replay
+    collector: Collector
+    learner: Learner
+    clock: Clock
+
+    @classmethod
+    def begin(
+        cls, parts: Parts, environments: Environments, seed: int, budget: Budget, device: str
+    ) -> "Run":
+        """An untrained agent with an empty replay, at the first observation of an episode."""
+        streams = Streams(seed, device)
+        agent = Agent(parts, environments.observation, environments.actions, streams, device)
+        agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
+        replay = Replay(agent_steps, environments.observation, parts.config, streams, device)
+        collector = Collector(agent, replay, environments, streams)
+        return cls(agent, replay, collector, Learner(agent, replay), Clock())
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything from which the run goes on, bit by bit on a CPU."""
+        state = {
+            "clock": asdict(self.clock),
+            "agent": self.agent.state_dict(),
+            "replay": self.replay.state_dict(),
+            "collector": self.collector.state_dict(),
+            "learner": self.learner.state_dict(),
+        }
+        return Checkpoint(self.clock.env_frames, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes to where a checkpoint was taken.
+
+        Raises:
+            CheckpointError: If the environment does not come back to where it was, or the state
+                is not one of this run's agent.
+        """
+        state: dict[str, Any] = dict(checkpoint.state)
+        try:
+            self.clock = Clock(**state["clock"])
+            self.agent.load_state_dict(state["agent"])
+            self.replay.load_state_dict(state["replay"])
+            self.collector.load_state_dict(state["collector"])
+            self.learner.load_state_dict(state["learner"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
+
+
 def train(
     parts: Parts,
     *,
@@ -53,67 +118,146 @@ def train(
     protocol: Protocol,
     budget: Budget,
     device: str = "cpu",
+    checkpoints: Checkpoints | None = None,
+    resume: Checkpoint | None = None,
 ) -> Iterator[Report]:
     """Trains one agent on one game and yields what happens.
 
     Args:
         parts: The assembled agent.
-        game: A member of `agents.training.environments.GAMES`.
+        game: As `agents.training.environments.canonical_game` spells it.
         seed: Every random number of the run follows from it.
         protocol: The game's interface, and when and how to evaluate.
         budget: How many env_frames to see, and how many of them with random actions.
         device: Where to train.
+        checkpoints: Where and how often to save the run; nowhere where not given.
+        resume: Where to go on; what was reported up to there is not reported again.
 
     Raises:
         BudgetTooSmallError: If no episode is complete before the budget is spent.
+        CheckpointError: If the run cannot come back to where `resume` was taken.
         DivergedError: If a metric of an update is not finite.
+        ReplayTooLargeError: If the memory for what the run will see is not there.
     """
-    streams = Streams(seed, device)
-    environments = AtariEnvironments(game, 1, protocol)
+    environments = make_environments(game, 1, protocol)
     try:
-        agent = Agent(parts, environments.actions, streams, device)
-        agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
-        replay = Replay(agent_steps, parts.config.length, device)
-        collector = Collector(agent, replay, environments, streams)
-        learner = Learner(agent, replay)
-        clock, pace = Clock(), Pace(budget)
+        run = Run.begin(parts, environments, seed, budget, device)
+        observer = Observer(run.agent, run.replay)
+        if resume is not None:
+            run.restore(resume)
+        clock = run.clock
+        watch, ticker = Stopwatch(clock), Ticker()
+        metrics, probes = Pace(budget, clock, METRIC_REPORTS), Pace(budget, clock, PROBES)
         for event in dreamer_recipe(parts.config, budget, protocol, clock):
+            if checkpoints is not None and checkpoints.due() and _can_rest(event, clock, budget):
+                with watch("checkpoint"):
+                    saved = _save(run, checkpoints)
+                yield saved
             match event:
-                case Collect(policy="random"):
-                    ended = collector.random_step()
-                    yield from _collected(clock, replay, ended)
-                case Collect(policy="behaviour"):
-                    ended = collector.behaviour_step()
-                    yield from _collected(clock, replay, ended)
+                case Collect(policy=policy):
+                    with watch("collect"):
+                        ended = _collect(run, policy)
+                    if ended is not None:
+                        yield _episode(clock, ended)
                 case TrainWorldModel():
-                    learner.train_world_model()
+                    with watch("world_model"):
+                        run.learner.train_world_model()
                     clock.updates += 1
                 case TrainBehaviour():
-                    learner.train_behaviour()
+                    with watch("behaviour"):
+                        run.learner.train_behaviour()
+                    clock.behaviour_updates += 1
+                case Validate():
+                    with watch("validate"):
+                        run.learner.validate()
                 case Evaluate(episodes=episodes, final=final):
-                    yield from learner.report(clock)
-                    results = []
-                    for result in evaluate(
-                        agent, game, protocol, env_frames=clock.env_frames, episodes=episodes
-                    ):
-                        if result is not None:
-                            results.append(result)
-                        elif pace.progress_due():
-                            yield Progress(clock.env_frames, clock.updates, "evaluate")
+                    yield from run.learner.report(clock)
+                    with watch("evaluate"):
+                        results = []
+                        for result in evaluate(
+                            run.agent,
+                            game,
+                            protocol,
+                            env_frames=clock.env_frames,
+                            episodes=episodes,
+                        ):
+                            if result is not None:
+                                results.append(result)
+                            elif ticker.due():
+                                yield Progress(clock.env_frames, clock.updates, "evaluate")
                     yield _evaluation(clock, final, protocol, results)
-            if pace.metrics_due(clock):
-                yield from learner.report(clock)
-            if pace.progress_due():
+                    yield from observer.dreams(clock)
+            if metrics.due(clock):
+                yield from run.learner.report(clock)
+                yield watch.report(clock)
+            if probes.due(clock) and clock.updates:
+                with watch("probe"):
+                    probed = observer.plasticity(clock)
+                yield probed
+            if ticker.due():
                 yield Progress(clock.env_frames, clock.updates, clock.phase)
     finally:
         environments.close()
 
 
-def _collected(clock: Clock, replay: Replay, ended: EndedEpisode | None) -> Iterator[Report]:
+class Ticker:
+    """Lets somebody speak a few times a second."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a quarter of a second has passed."""
+        now = time.monotonic()
+        if now - self._told < PROGRESS_SECONDS:
+            return False
+        self._told = now
+        return True
+
+
+def _can_rest(event: Event, clock: Clock, budget: Budget) -> bool:
+    """Whether a run that is taken up here leaves nothing out and tells nothing twice.
+
+    Before an agent step everything at this point of the run has been told; in pre-training there
+    is nothing to tell yet; at the very end nothing has been told since the last step but what
+    the final evaluation tells again.
+    """
+    match event:
+        case Collect():
+            return True
+        case TrainWorldModel():
+            return clock.env_frames == clock.prefilled and clock.env_frames < budget.env_frames
+        case Evaluate(final=final):
+            return final
+        case _:
+            return False
+
+
+def _save(run: Run, checkpoints: Checkpoints) -> Saved | NotSaved:
+    try:
+        return checkpoints.save(run.checkpoint())
+    except OSError as error:
+        return NotSaved(run.clock.env_frames, str(error))
+
+
+def _collect(run: Run, policy: str) -> EndedEpisode | None:
+    collector, clock = run.collector, run.clock
+    ended = collector.random_step() if policy == "random" else collector.behaviour_step()
     clock.env_frames += FRAMES_PER_AGENT_STEP
     if ended is not None:
-        clock.episodes = replay.episodes
-        yield Episode(clock.env_frames, ended.episode_return, ended.length, ended.truncated)
+        clock.episodes = run.replay.episodes
+        clock.validation_episodes = run.replay.validation_episodes
+    return ended
+
+
+def _episode(clock: Clock, ended: EndedEpisode) -> Episode:
+    return Episode(
+        clock.env_frames,
+        ended.episode_return,
+        ended.length,
+        ended.truncated,
+        ended.discounted_return,
+    )
 
 
 def _evaluation(
@@ -121,80 +265,3 @@ def _evaluation(
 ) -> Evaluation:
     in_order = tuple(sorted(results, key=lambda result: result.episode))
     return Evaluation(clock.env_frames, final, protocol.evaluation_policy, in_order)
-
-
-class DivergedError(Exception):
-    """A loss or a gradient became infinite or not a number: the run can teach nothing more."""
-
-
-class Learner:
-    """The agent's updates on its replay, and the means of their metrics."""
-
-    def __init__(self, agent: Agent, replay: Replay) -> None:
-        self.agent, self.replay = agent, replay
-        self._posteriors: Posteriors | None = None
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def train_world_model(self) -> None:
-        """Updates the world model on a batch of replay."""
-        draws = self.agent.streams.uniforms("replay", self.agent.config.batch, 2)
-        batch = self.replay.sample(draws)
-        self._posteriors, metrics = self.agent.train_world_model(batch)
-        self._add(metrics)
-
-    def train_behaviour(self) -> None:
-        """Updates actor and critic on dreams from the last batch's states.
-
-        Raises:
-            RuntimeError: If no world-model update came before.
-        """
-        if self._posteriors is None:
-            raise RuntimeError("a behaviour update needs a world-model update before it")
-        self._add(self.agent.train_behaviour(self._posteriors))
-
-    def report(self, clock: Clock) -> Iterator[Metrics]:
-        """Yields the means since the last report, if there was an update.
-
-        Raises:
-            DivergedError: If one of them is infinite or not a number.
-        """
-        if self._sums:
-            means = {name: float(sum_) / self._counts[name] for name, sum_ in self._sums.items()}
-            self._sums.clear()
-            self._counts.clear()
-            lost = [name for name, mean in means.items() if not math.isfinite(mean)]
-            if lost:
-                raise DivergedError(
-                    f"training diverged: {', '.join(lost)} not finite at update {clock.updates} "
-                    f"({clock.env_frames} env_frames)"
-                )
-            yield Metrics(clock.env_frames, clock.updates, means)
-
-    def _add(self, metrics: Mapping[str, Tensor]) -> None:
-        for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-
-class Pace:
-    """How often a run speaks: metrics by env_frames, progress by the clock on the wall."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._metrics_every = max(1, budget.env_frames // METRIC_REPORTS)
-        self._metrics_told = 0
-        self._progress_told = time.monotonic()
-
-    def metrics_due(self, clock: Clock) -> bool:
-        """Whether another interval of env_frames has passed."""
-        reached = clock.env_frames // self._metrics_every
-        due, self._metrics_told = reached > self._metrics_told, reached
-        return due
-
-    def progress_due(self) -> bool:
-        """Whether a quarter of a second has passed."""
-        now = time.monotonic()
-        if now - self._progress_told < PROGRESS_SECONDS:
-            return False
-        self._progress_told = now
-        return True

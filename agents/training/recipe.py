@@ -2,6 +2,9 @@
 
 Algorithm 1 of the project's source: gather P frames with random actions, then one update of the
 world model and one of the behaviour every E frames, until T frames have been seen.
+
+What comes next follows from the clock alone, so a run that is put back with its clock goes on
+where it was.
 """
 
 import math
@@ -26,7 +29,12 @@ class TrainWorldModel:
 
 @dataclass(frozen=True)
 class TrainBehaviour:
-    """Update actor and critic on dreams that start from the last batch."""
+    """Update actor and critic on dreams that start from replayed states."""
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Measure the world model on a batch of episodes that it never trains on."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +45,35 @@ class Evaluate:
     final: bool
 
 
-Event = Collect | TrainWorldModel | TrainBehaviour | Evaluate
+Event = Collect | TrainWorldModel | TrainBehaviour | Validate | Evaluate
 
 
 @dataclass
 class Clock:
-    """How far a run has come; the loop moves it, the recipe reads it."""
+    """How far a run has come. The loop counts what it has done, the recipe what it has asked for.
+
+    Attributes:
+        env_frames: Seen in training.
+        updates: Of the world model.
+        behaviour_updates: Of actor and critic.
+        episodes: Complete training episodes that can be replayed.
+        validation_episodes: Complete validation episodes that can be replayed.
+        prefilled: The env_frames at which the prefill ended; None before that.
+        evaluated: Points of the evaluation grid that have been reached.
+    """
 
     env_frames: int = 0
     updates: int = 0
-    episodes: int = 0  # complete episodes that can be replayed
+    behaviour_updates: int = 0
+    episodes: int = 0
+    validation_episodes: int = 0
+    prefilled: int | None = None
+    evaluated: int = 0
 
     @property
     def phase(self) -> Literal["prefill", "train"]:
         """What the run is doing between evaluations."""
-        return "train" if self.updates else "prefill"
+        return "prefill" if self.prefilled is None else "train"
 
 
 class BudgetTooSmallError(Exception):
@@ -63,38 +85,76 @@ def dreamer_recipe(
 ) -> Iterator[Event]:
     """Yields what to do next, until the budget is spent.
 
-    The prefill lasts at least `budget.prefill_frames` and until one episode can be replayed.
-    Update k is due when k E frames have passed since then, so fractions accumulate and E below 4
-    means several updates per agent step.
+    The prefill lasts at least `budget.prefill_frames` and until one training episode, and with a
+    validation split one validation episode, can be replayed. Then the world model alone makes its
+    pre-training updates, then both do. Update k of either is due when k E frames of its own E
+    have passed since the prefill, so fractions accumulate and E below 4 means several updates per
+    agent step; updates that fall due together come in the order of their due times, the world
+    model's first.
 
     Raises:
-        BudgetTooSmallError: If the budget ends before the first complete episode does.
+        BudgetTooSmallError: If the budget ends before the prefill does.
     """
     every = evaluation_interval(protocol, budget)
-    while clock.env_frames < budget.prefill_frames or not clock.episodes:
-        if clock.env_frames >= budget.env_frames:
-            raise BudgetTooSmallError(
-                f"no complete episode within the budget of {budget.env_frames} env_frames: "
-                "nothing can be learned; raise env_frames or cap episodes in the protocol"
-            )
-        yield Collect("random")
-    prefilled, trained = clock.env_frames, 0
-    evaluated = prefilled // every
-    for _ in range(config.pretrain_updates):
-        yield TrainWorldModel()
-        yield TrainBehaviour()
-    while clock.env_frames < budget.env_frames:
-        yield Collect("behaviour")
-        due = updates_due(config, clock.env_frames - prefilled)
-        for _ in range(due - trained):
-            yield TrainWorldModel()
-            yield TrainBehaviour()
-        trained = due
+    while clock.prefilled is None:
+        if clock.env_frames >= budget.prefill_frames and _can_learn(config, clock):
+            clock.prefilled, clock.evaluated = clock.env_frames, clock.env_frames // every
+        elif clock.env_frames < budget.env_frames:
+            yield Collect("random")
+        else:
+            raise BudgetTooSmallError(_too_small(config, clock, budget))
+    while True:
+        yield from _updates(config, clock)
         reached = clock.env_frames // every
-        if reached > evaluated and clock.env_frames < budget.env_frames:
-            evaluated = reached
+        if clock.env_frames >= budget.env_frames:
+            break
+        if reached > clock.evaluated:
+            clock.evaluated = reached
             yield Evaluate(protocol.evaluation_episodes, final=False)
+        yield Collect("behaviour")
     yield Evaluate(protocol.final_evaluation_episodes, final=True)
+
+
+def _can_learn(config: AgentConfig, clock: Clock) -> bool:
+    validated = clock.validation_episodes or not config.validation_fraction
+    return bool(clock.episodes and validated)
+
+
+def _too_small(config: AgentConfig, clock: Clock, budget: Budget) -> str:
+    missing = "episode" if not clock.episodes else "validation episode"
+    return (
+        f"no complete {missing} within the budget of {budget.env_frames} env_frames: "
+        "nothing can be learned; raise env_frames or cap episodes in the protocol"
+    )
+
+
+def _updates(config: AgentConfig, clock: Clock) -> Iterator[Event]:
+    """Yields the updates that are due, those of pre-training first, and their validations."""
+    assert clock.prefilled is not None
+    frames = clock.env_frames - clock.prefilled
+    alone, both = config.pretrain_world_model_updates, config.pretrain_updates
+    model_due = alone + both + updates_due(config.env_frames_per_update, frames)
+    behaviour_due = both + updates_due(config.behaviour_ratio, frames)
+    while clock.updates < model_due or clock.behaviour_updates < behaviour_due:
+        model_time = _due_time(clock.updates - alone - both, config.env_frames_per_update)
+        behaviour_time = _due_time(clock.behaviour_updates - both, config.behaviour_ratio)
+        behaviour_waits = clock.behaviour_updates < behaviour_due
+        if clock.updates < model_due and not (behaviour_waits and behaviour_time < model_time):
+            yield TrainWorldModel()
+            if config.validation_fraction and clock.updates % config.validate_every == 0:
+                yield Validate()
+        else:
+            yield TrainBehaviour()
+
+
+def _due_time(done: int, env_frames_per_update: float) -> float:
+    """When the next update is due, in frames since the prefill; before 0 in pre-training.
+
+    Args:
+        done: Updates so far, without those of pre-training; negative during it.
+        env_frames_per_update: E.
+    """
+    return float(done) if done < 0 else (done + 1) * env_frames_per_update
 
 
 def evaluation_interval(protocol: Protocol, budget: Budget) -> int:
@@ -104,17 +164,17 @@ def evaluation_interval(protocol: Protocol, budget: Budget) -> int:
     return max(1, budget.env_frames // 10)
 
 
-def updates_due(config: AgentConfig, frames: int) -> int:
+def updates_due(env_frames_per_update: float, frames: int) -> int:
     """How many updates have fallen due this many env_frames after the prefill."""
-    return math.floor(frames / config.env_frames_per_update)
+    return math.floor(frames / env_frames_per_update)
 
 
 def first_update(config: AgentConfig, budget: Budget) -> float:
     """The env_frames at the first update, at the earliest; infinity if there is none."""
-    if config.pretrain_updates:
+    if config.pretrain_updates or config.pretrain_world_model_updates:
         return float(budget.prefill_frames)
-    never = config.model_copy(update={"env_frames_per_update": math.inf})
-    return first_difference(never, config, budget)
+    never = {"env_frames_per_update": math.inf, "behaviour_frames_per_update": None}
+    return first_difference(config.model_copy(update=never), config, budget)
 
 
 def first_difference(one: AgentConfig, other: AgentConfig, budget: Budget) -> float:
@@ -122,8 +182,17 @@ def first_difference(one: AgentConfig, other: AgentConfig, budget: Budget) -> fl
 
     Infinity if their ratios differ too little for the budget.
     """
-    learning = budget.env_frames - budget.prefill_frames
-    sooner = min(one.env_frames_per_update, other.env_frames_per_update)
+    return min(
+        _counts_part(one.env_frames_per_update, other.env_frames_per_update, budget),
+        _counts_part(one.behaviour_ratio, other.behaviour_ratio, budget),
+    )
+
+
+def _counts_part(one: float, other: float, budget: Budget) -> float:
+    """The env_frames at which two ratios first give unequal counts."""
+    learning, sooner = budget.env_frames - budget.prefill_frames, min(one, other)
+    if one == other:
+        return math.inf
     for update in range(1, math.floor(learning / sooner) + 1):
         agent_steps = math.ceil(update * sooner / FRAMES_PER_AGENT_STEP)
         frames = agent_steps * FRAMES_PER_AGENT_STEP
@@ -133,6 +202,7 @@ def first_difference(one: AgentConfig, other: AgentConfig, budget: Budget) -> fl
 
 
 def planned_updates(config: AgentConfig, budget: Budget) -> int:
-    """How many updates a run makes if its prefill is not extended."""
+    """How many updates the world model gets if the prefill is not extended."""
     learning = budget.env_frames - budget.prefill_frames
-    return config.pretrain_updates + updates_due(config, learning)
+    pretraining = config.pretrain_world_model_updates + config.pretrain_updates
+    return pretraining + updates_due(config.env_frames_per_update, learning)

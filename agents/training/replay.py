@@ -1,18 +1,62 @@
 """The replay: whole episodes in one block of memory, sampled as DreamerV2 does.
 
-A row holds an image, the reward that arrived with it, whether the game is over, and the action
-that led there; an episode of n agent steps has n + 1 rows. Only complete episodes of at least
-`length` steps can be sampled, each with equal probability; shorter ones are dropped.
+A row holds an observation, the reward that arrived with it, whether the task is over, and the
+action that led there; an episode of n agent steps has n + 1 rows. By default only complete
+episodes of at least `length` steps can be sampled, each with equal probability; shorter ones are
+dropped.
 """
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.config import IMAGE_SIZE
+from agents.config import AgentConfig
 from agents.dreamer.world_model import Batch
+from agents.observation import Observation
+from agents.streams import Streams
+from agents.training.split import is_validation
+
+BYTES_BESIDE = 13  # of a row: action int64, reward float32, is_terminal bool
+SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a replay may take
+
+
+class ReplayTooLargeError(Exception):
+    """The memory for everything that the run will see is not there."""
+
+
+def replay_rows(agent_steps: int, config: AgentConfig) -> int:
+    """How many rows a run of so many agent steps may need.
+
+    An episode has one row more than steps; where short ones are kept, each step may be an
+    episode. The running one may add a row before it is dropped or kept.
+    """
+    shortest = 1 if config.cross_episodes else config.length
+    return agent_steps + agent_steps // shortest + 2
+
+
+def replay_bytes(agent_steps: int, observation: Observation, config: AgentConfig) -> int:
+    """The memory that the replay of a run takes, in bytes: 0.42 GB for 100,000 Atari steps."""
+    row = observation.size * observation.dtype.itemsize + BYTES_BESIDE
+    return replay_rows(agent_steps, config) * row
+
+
+@dataclass
+class Episodes:
+    """Where the episodes of one split lie: first row and number of rows of each."""
+
+    starts: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def add(self, start: int, rows: int) -> None:
+        """Appends an episode."""
+        self.starts.append(start)
+        self.rows.append(rows)
 
 
 class Replay:
@@ -20,38 +64,59 @@ class Replay:
 
     Args:
         agent_steps: How many steps the run will take.
-        length: Rows of a sampled sequence.
-        device: Where the block lies.
+        observation: What a row holds.
+        config: Length of the sequences, the sampler and the validation split.
+        streams: Of the run; the split draws from its own.
+        device: Where batches are wanted; the block lies there too if it fits.
+
+    Raises:
+        ReplayTooLargeError: If the memory is not there.
     """
 
-    def __init__(self, agent_steps: int, length: int, device: str | torch.device = "cpu") -> None:
-        self.length = length
-        # every kept episode has at least `length` steps and one row more than steps; the running
-        # one may add one more row before it is dropped or kept
-        rows = agent_steps + agent_steps // length + 2
-        self.image = torch.empty(rows, IMAGE_SIZE**2, dtype=torch.uint8, device=device)
-        self.action = torch.zeros(rows, dtype=torch.long, device=device)
-        self.reward = torch.zeros(rows, device=device)
-        self.is_terminal = torch.zeros(rows, dtype=torch.bool, device=device)
-        self.starts: list[int] = []
-        self.rows: list[int] = []
-        self._episode_start = 0
-        self._next = 0
+    def __init__(
+        self,
+        agent_steps: int,
+        observation: Observation,
+        config: AgentConfig,
+        streams: Streams,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.config, self.kind, self._streams = config, observation, streams
+        self.length = config.length
+        self.device = torch.device(device)
+        rows = replay_rows(agent_steps, config)
+        where = _place(replay_bytes(agent_steps, observation, config), self.device)
+        shape = (rows, observation.size)
+        self.observation = torch.empty(shape, dtype=observation.dtype, device=where)
+        self.action = torch.zeros(rows, dtype=torch.long, device=where)
+        self.reward = torch.zeros(rows, device=where)
+        self.is_terminal = torch.zeros(rows, dtype=torch.bool, device=where)
+        self.training, self.validation = Episodes(), Episodes()
+        self._episode_start = self._next = 0
+        self._running_validates = False
 
     @property
     def episodes(self) -> int:
-        """How many episodes can be sampled."""
-        return len(self.starts)
+        """How many complete training episodes can be sampled."""
+        return self._sampleable(self.training)
 
-    def begin(self, image: NDArray[np.uint8]) -> None:
-        """Opens an episode with its first image, [1, 64, 64]."""
+    @property
+    def validation_episodes(self) -> int:
+        """How many complete validation episodes can be sampled."""
+        return self._sampleable(self.validation)
+
+    def begin(self, observation: NDArray[Any]) -> None:
+        """Opens an episode with its first observation, [*obs]."""
+        held_out = len(self.validation.starts)
+        kept = len(self.training.starts) + held_out
+        self._running_validates = is_validation(self.config, self._streams, kept, held_out)
         self._next = self._episode_start
-        self._write(image, action=0, reward=0.0, terminal=False)
+        self._write(observation, action=0, reward=0.0, terminal=False)
 
     def add(
         self,
         action: int,
-        image: NDArray[np.uint8],
+        observation: NDArray[Any],
         reward: float,
         *,
         terminated: bool,
@@ -59,58 +124,159 @@ class Replay:
     ) -> None:
         """Adds the row to which `action` led; `ended` closes the episode.
 
-        A closed episode shorter than `length` steps is dropped.
+        A closed episode shorter than `length` steps is dropped, unless sequences may cross the
+        ends of episodes.
         """
-        self._write(image, action=action, reward=reward, terminal=terminated)
+        self._write(observation, action=action, reward=reward, terminal=terminated)
         rows = self._next - self._episode_start
-        if ended and rows > self.length:
-            self.starts.append(self._episode_start)
-            self.rows.append(rows)
+        if ended and (rows > self.length or self.config.cross_episodes):
+            split = self.validation if self._running_validates else self.training
+            split.add(self._episode_start, rows)
             self._episode_start = self._next
 
-    def sample(self, uniforms: Float[Tensor, "B 2"]) -> Batch:
+    def sample(self, uniforms: Float[Tensor, "B 2"], *, validation: bool = False) -> Batch:
         """Draws B sequences.
 
-        The episode is uniform over the episodes, whatever their lengths. The start is uniform
-        over 0..rows, then clipped to the last one that leaves a whole sequence, so the ends of
-        episodes are seen more often: P(last start) = (length + 1) / (rows + 1).
+        The sampler `episodes` is DreamerV2's: the episode is uniform over the episodes, whatever
+        their lengths; the start is uniform over 0..rows, then clipped to the last one that leaves
+        a whole sequence, so the ends of episodes are seen more often: P(last start) =
+        (length + 1) / (rows + 1). The sampler `steps` gives every start the same chance.
+
+        Where sequences may cross the ends of episodes, the episodes of a split are laid one after
+        the other; a start is any row of the drawn episode (or, with `steps`, any row) from which
+        a whole sequence fits.
 
         Args:
             uniforms: [B, 2], in [0, 1): one for the episode, one for the start.
+            validation: From the validation episodes instead of the training episodes.
+
+        Raises:
+            RuntimeError: If no sequence can be drawn.
         """
-        return self._gather(self.sequence_starts(uniforms))
+        return self._gather(*self.sequence_rows(uniforms, validation=validation))
 
-    def sequence_starts(self, uniforms: Float[Tensor, "B 2"]) -> Int[Tensor, " B"]:
-        """The first row of each sequence, by the law of `sample`."""
-        if not self.starts:
+    def sequence_rows(
+        self, uniforms: Float[Tensor, "B 2"], *, validation: bool = False
+    ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+        """The rows of each sequence, and the first row of the episode of each of them."""
+        starts, rows = self._episodes(validation=validation)
+        draws = uniforms.to(starts.device).double()
+        steps = torch.arange(self.length, device=starts.device)
+        ends = rows.cumsum(0)  # of each episode, in the rows of all laid one after the other
+        if self.config.cross_episodes:
+            first = ends - rows
+            last = ends[-1] - self.length
+            if self.config.sampler == "episodes":
+                episode = (draws[:, 0] * len(rows)).long()
+                place = first[episode] + (draws[:, 1] * rows[episode]).long()
+            else:
+                place = (draws[:, 0] * (last + 1)).long()
+            places = place.clamp_max(last)[:, None] + steps
+            episode = torch.searchsorted(ends, places, right=True)
+            return starts[episode] + places - first[episode], starts[episode]
+        if self.config.sampler == "episodes":
+            episode = (draws[:, 0] * len(rows)).long()
+            offset = (draws[:, 1] * (rows[episode] + 1)).long()
+            offset = torch.minimum(offset, rows[episode] - self.length)
+        else:
+            choices = (rows - self.length + 1).cumsum(0)
+            place = (draws[:, 0] * choices[-1]).long()
+            episode = torch.searchsorted(choices, place, right=True)
+            offset = place - choices[episode] + (rows - self.length + 1)[episode]
+        start = starts[episode]
+        return (start + offset)[:, None] + steps, start[:, None].expand(-1, self.length)
+
+    def newest_is(self, observation: NDArray[Any]) -> bool:
+        """Whether the last row written holds this observation, [*obs]."""
+        return bool((self.observation[self._next - 1].cpu() == _flat(observation)).all())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every row written so far, which is not copied, and where the episodes lie."""
+        return {
+            "observation": self._written(self.observation),
+            "action": self._written(self.action),
+            "reward": self._written(self.reward),
+            "is_terminal": self._written(self.is_terminal),
+            "training": [list(self.training.starts), list(self.training.rows)],
+            "validation": [list(self.validation.starts), list(self.validation.rows)],
+            "episode_start": self._episode_start,
+            "running_validates": self._running_validates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts the replay back to where `state_dict` found it."""
+        self._next = len(state["action"])
+        written = slice(0, self._next)
+        for name in ("observation", "action", "reward", "is_terminal"):
+            getattr(self, name)[written] = state[name].to(self.action.device)
+        self.training = Episodes(*state["training"])
+        self.validation = Episodes(*state["validation"])
+        self._episode_start = state["episode_start"]
+        self._running_validates = state["running_validates"]
+
+    def _written(self, column: Tensor) -> Tensor:
+        """The rows written so far, as a tensor that ends where they do: no more is saved."""
+        return torch.from_numpy(column.cpu().numpy()[: self._next])
+
+    def _sampleable(self, split: Episodes) -> int:
+        """How many episodes of a split there are, 0 while they do not make one sequence."""
+        return len(split.rows) if sum(split.rows) >= self.length else 0
+
+    def _episodes(self, *, validation: bool) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
+        """First row and number of rows of every episode that can be sampled."""
+        split = self.validation if validation else self.training
+        starts, rows = list(split.starts), list(split.rows)
+        running = self._next - self._episode_start
+        shortest = 1 if self.config.cross_episodes else self.length + 1
+        if self.config.ongoing and self._running_validates == validation and running >= shortest:
+            starts.append(self._episode_start)
+            rows.append(running)
+        if sum(rows) < self.length:
             raise RuntimeError("the replay holds no complete episode yet")
-        device = self.image.device
-        starts = torch.tensor(self.starts, device=device)
-        rows = torch.tensor(self.rows, device=device)
-        episode = (uniforms[:, 0].double() * self.episodes).long()
-        offset = (uniforms[:, 1].double() * (rows[episode] + 1)).long()
-        return starts[episode] + torch.minimum(offset, rows[episode] - self.length)
+        device = self.action.device
+        return torch.tensor(starts, device=device), torch.tensor(rows, device=device)
 
-    def _gather(self, starts: Int[Tensor, " B"]) -> Batch:
-        B, T = len(starts), self.length
-        index = (starts[:, None] + torch.arange(T, device=starts.device)).flatten()
-        is_first = torch.zeros(B, T, dtype=torch.bool, device=starts.device)
+    def _gather(self, rows: Int[Tensor, "B T"], episode_start: Int[Tensor, "B T"]) -> Batch:
+        B, T = rows.shape
+        index = rows.flatten()
+        is_first = rows == episode_start
         is_first[:, 0] = True  # a sequence starts from the zero state wherever it lies
-        image = self.image.index_select(0, index)
+        observation = self.observation.index_select(0, index)
         return Batch(
-            image=image.view(B, T, 1, IMAGE_SIZE, IMAGE_SIZE),
-            action=self.action.index_select(0, index).view(B, T),
-            reward=self.reward.index_select(0, index).view(B, T),
-            is_first=is_first,
-            is_terminal=self.is_terminal.index_select(0, index).view(B, T),
+            observation=observation.view(B, T, *self.kind.shape).to(self.device),
+            action=self.action.index_select(0, index).view(B, T).to(self.device),
+            reward=self.reward.index_select(0, index).view(B, T).to(self.device),
+            is_first=is_first.to(self.device),
+            is_terminal=self.is_terminal.index_select(0, index).view(B, T).to(self.device),
         )
 
     def _write(
-        self, image: NDArray[np.uint8], *, action: int, reward: float, terminal: bool
+        self, observation: NDArray[Any], *, action: int, reward: float, terminal: bool
     ) -> None:
         row = self._next
-        self.image[row] = torch.from_numpy(image).flatten()
+        self.observation[row] = _flat(observation)
         self.action[row] = action
         self.reward[row] = reward
         self.is_terminal[row] = terminal
         self._next += 1
+
+
+def _flat(observation: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(observation)).flatten()
+
+
+def _place(size: int, device: torch.device) -> torch.device:
+    """Where a block of `size` bytes goes: on the device if it leaves room there, else beside it.
+
+    Raises:
+        ReplayTooLargeError: If it goes nowhere.
+    """
+    if device.type == "cuda" and size <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+        return device
+    available = psutil.virtual_memory().available
+    if size > available:
+        raise ReplayTooLargeError(
+            f"the replay of this run takes {size / 1e9:.2f} GB and {available / 1e9:.2f} GB of "
+            "memory are free: lower env_frames, or run fewer workers side by side"
+        )
+    return torch.device("cpu")

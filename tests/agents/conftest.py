@@ -11,14 +11,16 @@ import torch
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
 from agents.dreamer.world_model import Batch
+from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
-from agents.training.loop import Learner
+from agents.training.learner import Learner
 from agents.training.recipe import (
     Clock,
     Collect,
     TrainBehaviour,
     TrainWorldModel,
+    Validate,
     dreamer_recipe,
 )
 from agents.training.replay import Replay
@@ -72,7 +74,9 @@ def _random_batch(B, T, *, actions=ACTIONS, seed=0):
     is_first = torch.zeros(B, T, dtype=torch.bool)
     is_first[:, 0] = True
     return Batch(
-        image=torch.randint(0, 256, (B, T, 1, 64, 64), generator=generator, dtype=torch.uint8),
+        observation=torch.randint(
+            0, 256, (B, T, 1, 64, 64), generator=generator, dtype=torch.uint8
+        ),
         action=torch.randint(0, actions, (B, T), generator=generator),
         reward=2 * torch.randn(B, T, generator=generator),
         is_first=is_first,
@@ -96,9 +100,9 @@ def uniforms():
 def make_agent():
     """A micro agent of 5 actions; keyword arguments override its configuration."""
 
-    def make(seed=0, *, actions=ACTIONS, parts=None, **settings):
+    def make(seed=0, *, actions=ACTIONS, parts=None, observation=ATARI, **settings):
         parts = Parts(agent_config("micro", **settings)) if parts is None else parts
-        return Agent(parts, actions, Streams(seed))
+        return Agent(parts, observation, actions, Streams(seed))
 
     return make
 
@@ -117,11 +121,13 @@ def perturb():
     return perturb
 
 
-def _filled_replay(length):
-    """Two complete episodes of noise, the same in every test."""
-    rng = np.random.default_rng(5)
-    replay = Replay(6 * length, length)
-    for steps in (length, 2 * length + 1):
+def _filled_replay(config):
+    """Complete episodes of noise, the same in every test: two, or four with a validation split."""
+    rng, length = np.random.default_rng(5), config.length
+    replay = Replay(12 * length, ATARI, config, Streams(0))
+    longer = 2 * length + 1
+    episodes = (length, longer, length, longer) if config.validation_fraction else (length, longer)
+    for steps in episodes:
         replay.begin(rng.integers(0, 256, (1, 64, 64), dtype=np.uint8))
         for t in range(steps):
             replay.add(
@@ -136,7 +142,8 @@ def _filled_replay(length):
 
 @pytest.fixture
 def filled_replay():
-    return _filled_replay
+    """A replay of noise for a configuration, that of the micro agent unless given."""
+    return lambda config=None: _filled_replay(agent_config("micro") if config is None else config)
 
 
 @dataclass
@@ -161,9 +168,10 @@ def live():
     """Carries out the recipe of some parts on a replay of noise, without an emulator."""
 
     def live(parts, seed=0, *, env_frames=128, prefill_frames=40):
-        agent = Agent(parts, ACTIONS, Streams(seed))
-        replay = _filled_replay(parts.config.length)
+        agent = Agent(parts, ATARI, ACTIONS, Streams(seed))
+        replay = _filled_replay(parts.config)
         learner, clock = Learner(agent, replay), Clock(episodes=replay.episodes)
+        clock.validation_episodes = replay.validation_episodes
         budget = Budget(env_frames=prefill_frames + env_frames, prefill_frames=prefill_frames)
         rng, state, is_first = np.random.default_rng(6), agent.begin(1), torch.ones(1)
         life = Life(agent, [], [], [])
@@ -182,7 +190,10 @@ def live():
                     clock.updates += 1
                 case TrainBehaviour():
                     learner.train_behaviour()
+                    clock.behaviour_updates += 1
                     life.metrics += [report.values for report in learner.report(clock)]
+                case Validate():
+                    learner.validate()
         return life
 
     return live

@@ -36,11 +36,40 @@ OFFICIAL = {
     "decay": 1e-6,
 }
 
+# what later settings must be for the agent to be the one of before
+ADDED = {
+    "behaviour_frames_per_update": None,
+    "pretrain_world_model_updates": 0,
+    "ongoing": False,
+    "cross_episodes": False,
+    "sampler": "episodes",
+    "validation_fraction": 0.0,
+    "validation_rule": "random",
+    "validate_every": 16,
+    "corrected_targets": False,
+}
+
 
 def test_the_defaults_are_those_of_the_official_code():
-    assert agent_config("atari").model_dump() == OFFICIAL
+    assert agent_config("atari").model_dump() == OFFICIAL | ADDED
     assert AgentConfig() == agent_config()
     assert agent_config().feat == 1624
+
+
+def test_settings_that_came_later_are_left_out_of_the_identity_at_their_defaults():
+    assert agent_config("atari").determinants() == OFFICIAL
+    changed = agent_config("atari", sampler="steps", ongoing=True).determinants()
+    assert changed == OFFICIAL | {"sampler": "steps", "ongoing": True}
+
+
+def test_settings_without_effect_are_left_out_of_the_identity():
+    assert agent_config(validation_rule="deterministic").determinants() == OFFICIAL
+    assert agent_config(validate_every=4).determinants() == OFFICIAL
+    assert agent_config(behaviour_frames_per_update=64.0).determinants() == OFFICIAL
+    split = agent_config(validation_fraction=0.15, validate_every=4).determinants()
+    assert split == OFFICIAL | {"validation_fraction": 0.15, "validate_every": 4}
+    decoupled = agent_config(behaviour_frames_per_update=32.0).determinants()
+    assert decoupled == OFFICIAL | {"behaviour_frames_per_update": 32.0}
 
 
 @pytest.mark.parametrize("size", SIZES)

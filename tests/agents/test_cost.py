@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -5,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from agents import cost
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
+from agents.observation import Observation
 from agents.parts import Parts
 from agents.streams import Streams
 
@@ -14,16 +17,17 @@ def test_the_paper_sized_update_takes_790_gigaflop():
     assert cost.update_flops(agent_config(), actions=18) == pytest.approx(790e9, rel=0.01)
 
 
-def test_the_forecast_counts_what_torch_counts(random_batch):
-    config = agent_config("tiny", batch=2, length=4, horizon=4)
-    agent = Agent(Parts(config), 18, Streams(0))
-    batch = random_batch(2, 4, actions=18)
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 32, 32), (1, 16, 16), (50,)])
+def test_the_forecast_counts_what_torch_counts(shape, random_batch):
+    config, observation = agent_config("tiny", batch=2, length=4, horizon=4), Observation(shape)
+    agent = Agent(Parts(config), observation, 18, Streams(0))
+    seen = torch.zeros(2, 4, *shape, dtype=observation.dtype)
+    batch = dataclasses.replace(random_batch(2, 4, actions=18), observation=seen)
     with FlopCounterMode(display=False) as counter:
         agent.train_behaviour(agent.train_world_model(batch)[0])
-    # the forecast includes the gradient of the first convolution's input, which nobody computes
-    assert cost.update_flops(config, actions=18) == pytest.approx(
-        counter.get_total_flops(), rel=0.1
-    )
+    # the forecast includes the gradient of the first layer's input, which nobody computes
+    forecast = cost.update_flops(config, actions=18, observation=observation)
+    assert forecast == pytest.approx(counter.get_total_flops(), rel=0.1)
 
 
 def test_updates_cost_in_proportion_to_their_number(monkeypatch):
@@ -55,3 +59,14 @@ def test_the_episode_cap_bounds_the_cost_of_evaluation(monkeypatch):
 def test_the_product_rate_is_that_of_a_computer():
     assert 1e8 < cost.product_rate() < 1e14
     assert torch.get_num_threads() == 1
+
+
+def test_smaller_observations_are_forecast_to_cost_less(monkeypatch):
+    monkeypatch.setattr(cost, "product_rate", lambda: 1e10)
+    budget = Budget(env_frames=40_000, prefill_frames=20_000)
+    seconds = [
+        cost.estimate_seconds(agent_config("tiny"), budget, Protocol(), Observation(shape))
+        for shape in ((3, 64, 64), (1, 64, 64), (1, 32, 32), (4,))
+    ]
+    assert seconds == sorted(set(seconds), reverse=True)
+    assert cost.estimate_seconds(agent_config("tiny"), budget, Protocol()) == seconds[1]

@@ -14,6 +14,7 @@ import torch
 from agents.config import agent_config
 from agents.dreamer.agent import Agent
 from agents.dreamer.world_model import Batch
+from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
 
@@ -45,7 +46,7 @@ def batch(update):
     is_first = torch.zeros(B, T, dtype=torch.bool)
     is_first[:, 0] = True
     return Batch(
-        image=image[:, :, None].to(torch.uint8),
+        observation=image[:, :, None].to(torch.uint8),
         action=(rows % ACTIONS).long(),
         reward=(2 * torch.cos(rows)).float(),
         is_first=is_first,
@@ -64,7 +65,7 @@ def checksums(agent):
 
 
 def measured(size):
-    agent = Agent(Parts(agent_config(size)), ACTIONS, ClosedFormStreams(0))
+    agent = Agent(Parts(agent_config(size)), ATARI, ACTIONS, ClosedFormStreams(0))
     initial, losses = checksums(agent), []
     for update in range(3):
         posteriors, metrics = agent.train_world_model(batch(update))

@@ -77,7 +77,7 @@ def test_a_chain_of_views_is_applied_from_left_to_right(make_agent, random_batch
     )
     batch = random_batch(2, 6)
     agent.train_world_model(batch)
-    clean = batch.image.float() / 255 - 0.5
+    clean = batch.observation.float() / 255 - 0.5
     assert len(seen) == 1
     assert torch.equal(seen[0].obs_in, 0.25 - (0.5 - clean))
     assert torch.equal(seen[0].obs_target, clean)

@@ -30,6 +30,7 @@ class RandomShift(Modification):
     paper: ClassVar[str] = "arXiv:2004.13649 (DrQ)"
     family: ClassVar[str] = "augmentation"
     seam: ClassVar[str] = "V views"
+    requires_image: ClassVar[bool] = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example({"pad": 3}, "pad", 6),
         Example({"pad": 3}, "per", "frame"),

@@ -12,6 +12,7 @@ from agents.dreamer.agent import Agent
 from agents.dreamer.distributions import one_hot_sample
 from agents.dreamer.imagination import imagine
 from agents.dreamer.world_model import Posteriors, normalised, one_hot_actions
+from agents.observation import ATARI
 from agents.parts import Parts, View
 from agents.streams import Streams
 
@@ -36,7 +37,7 @@ def image_and_flag(N, seed=0, *, is_first=1.0):
 
 
 def test_the_paper_sized_agent_has_the_papers_parameters():
-    agent = Agent(Parts(agent_config("atari")), 18, Streams(0))
+    agent = Agent(Parts(agent_config("atari")), ATARI, 18, Streams(0))
     model, behaviour = agent.world_model, agent.behaviour
     assert count(model.encoder) == 1_549_776
     assert count(model.rssm) == 5_664_848
@@ -57,7 +58,7 @@ def test_the_paper_sized_agent_has_the_papers_parameters():
 
 
 def test_each_optimiser_has_its_learning_rate_and_they_share_clip_and_eps():
-    agent = Agent(Parts(agent_config("micro", clip=7.0, adam_eps=1e-4)), 3, Streams(0))
+    agent = Agent(Parts(agent_config("micro", clip=7.0, adam_eps=1e-4)), ATARI, 3, Streams(0))
     optimisers = agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser
     assert [o.adam.param_groups[0]["lr"] for o in optimisers] == [2e-4, 4e-5, 1e-4]
     assert [o.clip for o in optimisers] == [7.0] * 3
@@ -172,14 +173,14 @@ def test_dreams_use_the_updated_model_and_start_from_the_posteriors_of_the_loss(
     batch = random_batch(2, 6)
     posteriors, _ = agent.train_world_model(batch)
     reference = make_agent()
-    image = normalised(batch.image)
+    image = normalised(batch.observation)
     draws = Streams(0).uniforms("world_model", 2, 6, 4)
     expected = reference.world_model.losses([View(image, image)], batch, draws)[2]
     assert torch.equal(posteriors.state.deter, expected.state.deter)  # of the model before
 
-    def spy(world_model, actor, start, **draws):
+    def spy(world_model, policy, start, **draws):
         seen.append((world_model, start, draws))
-        return imagine(world_model, actor, start, **draws)
+        return imagine(world_model, policy, start, **draws)
 
     monkeypatch.setattr("agents.dreamer.agent.imagine", spy)
     agent.train_behaviour(posteriors)
@@ -313,16 +314,16 @@ def test_single_precision_gradients_are_exact_to_five_digits(random_batch, unifo
     )
     batch, image = random_batch(4, 6), None
     draws, latent, action = uniforms(4, 6, 8), uniforms(5, 24, 8), uniforms(5, 24)
-    single = Agent(Parts(agent_config("tiny")), 5, Streams(0))
+    single = Agent(Parts(agent_config("tiny")), ATARI, 5, Streams(0))
     agents, feats = (single, copy.deepcopy(single)), []
     agents[1].world_model.double(), agents[1].behaviour.double()
     for agent, precision in zip(agents, (torch.float32, torch.float64), strict=True):
-        image = normalised(batch.image).to(precision)
+        image = normalised(batch.observation).to(precision)
         terms, _, start = agent.world_model.losses([View(image, image)], batch, draws)
         agent.world_model.total(terms).backward()
         trajectory = imagine(
             agent.world_model,
-            agent.behaviour.actor,
+            agent.behaviour.act,
             start,
             latent_uniforms=latent,
             action_uniforms=action,

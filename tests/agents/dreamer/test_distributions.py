@@ -5,10 +5,10 @@ import torch
 from scipy.stats import chisquare
 
 from agents.dreamer.distributions import (
+    ActionDistribution,
+    CategoricalActions,
     entropy,
     kl_divergence,
-    log_probability,
-    one_hot_mode,
     one_hot_sample,
     straight_through_sample,
 )
@@ -89,8 +89,8 @@ def test_a_plain_sample_carries_no_gradient(uniforms):
     assert not one_hot_sample(logits, uniforms(2)).requires_grad
 
 
-def test_the_mode_is_the_most_probable_class():
-    mode = one_hot_mode(torch.tensor([[0.1, 3.0, -2.0], [5.0, 4.9, 0.0]]))
+def test_the_mode_is_the_most_probable_action():
+    mode = CategoricalActions(3).mode(torch.tensor([[0.1, 3.0, -2.0], [5.0, 4.9, 0.0]]))
     assert mode.tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
@@ -118,8 +118,27 @@ def test_kl_to_the_uniform_distribution_is_what_entropy_lacks():
     assert (lacking > 0).all()
 
 
-def test_log_probability_picks_the_chosen_class():
+def test_log_probability_is_that_of_the_chosen_action():
     logits = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log() + 4
     chosen = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     expected = [math.log(0.75), math.log(0.5)]
-    assert log_probability(logits, chosen).tolist() == pytest.approx(expected)
+    assert CategoricalActions(2).log_probability(logits, chosen).tolist() == pytest.approx(
+        expected
+    )
+
+
+def test_categorical_actions_are_an_action_distribution(uniforms):
+    actions = CategoricalActions(6)
+    assert isinstance(actions, ActionDistribution)
+    logits = torch.randn(40, 6, generator=torch.Generator().manual_seed(7))
+    draws = uniforms(40)
+    assert torch.equal(actions.sample(logits, draws), one_hot_sample(logits, draws))
+    assert torch.equal(actions.entropy(logits), entropy(logits))
+    # the probabilities of all choices sum to 1
+    each = torch.stack(
+        [
+            actions.log_probability(logits, choice)
+            for choice in torch.eye(6)[:, None].expand(6, 40, 6)
+        ]
+    )
+    torch.testing.assert_close(each.exp().sum(0), torch.ones(40))

@@ -3,10 +3,11 @@ import torch
 
 from agents.config import agent_config
 from agents.dreamer.behaviour import Behaviour
-from agents.dreamer.distributions import one_hot_sample
+from agents.dreamer.distributions import CategoricalActions, one_hot_sample
 from agents.dreamer.imagination import Trajectory, imagine
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Posteriors, WorldModel
+from agents.observation import ATARI
 from agents.streams import Streams
 
 H, N, ACTIONS = 4, 6, 5
@@ -14,12 +15,13 @@ H, N, ACTIONS = 4, 6, 5
 
 @pytest.fixture
 def model(perturb):
-    return perturb(WorldModel(agent_config("micro"), ACTIONS, Streams(0)), 0.3)
+    return perturb(WorldModel(agent_config("micro"), ATARI, ACTIONS, Streams(0)), 0.3)
 
 
 @pytest.fixture
-def actor(perturb):
-    return perturb(Behaviour(agent_config("micro"), ACTIONS, Streams(0)).actor, 0.3)
+def behaviour(perturb):
+    config, actions = agent_config("micro"), CategoricalActions(ACTIONS)
+    return perturb(Behaviour(config, actions, Streams(0)), 0.3)
 
 
 @pytest.fixture
@@ -64,8 +66,8 @@ def test_the_shortest_horizon_has_two_weights():
     assert hand_made([0.9, 0.9], start_disc=0.5).weight.flatten().tolist() == [1, 0.5]
 
 
-def test_a_dream_has_the_written_shapes_and_no_gradient(model, actor, start, draws):
-    trajectory = imagine(model, actor, start, **draws)
+def test_a_dream_has_the_written_shapes_and_no_gradient(model, behaviour, start, draws):
+    trajectory = imagine(model, behaviour.act, start, **draws)
     assert trajectory.feat.shape == (H + 1, N, 32)
     assert trajectory.action.shape == (H, N, ACTIONS)
     assert trajectory.reward.shape == trajectory.disc.shape == trajectory.weight.shape == (H, N)
@@ -74,38 +76,40 @@ def test_a_dream_has_the_written_shapes_and_no_gradient(model, actor, start, dra
     assert not any(tensor.requires_grad for tensor in tensors)
 
 
-def test_a_dream_starts_from_the_given_states(model, actor, start, draws):
-    trajectory = imagine(model, actor, start, **draws)
+def test_a_dream_starts_from_the_given_states(model, behaviour, start, draws):
+    trajectory = imagine(model, behaviour.act, start, **draws)
     assert torch.equal(trajectory.feat[0], start.state.feat)
     expected = torch.tensor([0.999, 0, 0.999, 0.999, 0.999, 0])
     torch.testing.assert_close(trajectory.start_disc, expected)
     torch.testing.assert_close(trajectory.start_reward, model.reward(start.state.feat)[:, 0])
 
 
-def test_each_action_is_drawn_in_its_state_and_moves_to_the_next(model, actor, start, draws):
-    trajectory = imagine(model, actor, start, **draws)
+def test_each_action_is_drawn_in_its_state_and_moves_to_the_next(model, behaviour, start, draws):
+    trajectory = imagine(model, behaviour.act, start, **draws)
     for t in range(H):
         feat = trajectory.feat[t]
-        action = one_hot_sample(actor(feat), draws["action_uniforms"][t])
+        action = one_hot_sample(behaviour.actor(feat), draws["action_uniforms"][t])
         assert torch.equal(trajectory.action[t], action)
         state = LatentState(feat[:, :16], feat[:, 16:])
         following = model.rssm.img_step(state, action, draws["latent_uniforms"][t])
         assert torch.equal(trajectory.feat[t + 1], following.feat)
 
 
-def test_rewards_and_discounts_are_those_of_the_state_that_is_entered(model, actor, start, draws):
-    trajectory = imagine(model, actor, start, **draws)
+def test_rewards_and_discounts_are_those_of_the_state_that_is_entered(
+    model, behaviour, start, draws
+):
+    trajectory = imagine(model, behaviour.act, start, **draws)
     for t in range(H):
         feat = trajectory.feat[t + 1]
         torch.testing.assert_close(trajectory.reward[t], model.reward(feat)[:, 0])
         torch.testing.assert_close(trajectory.disc[t], model.discount(feat)[:, 0].sigmoid())
 
 
-def test_dreams_do_not_touch_each_other(model, actor, start, draws):
-    trajectory = imagine(model, actor, start, **draws)
+def test_dreams_do_not_touch_each_other(model, behaviour, start, draws):
+    trajectory = imagine(model, behaviour.act, start, **draws)
     changed = {name: value.clone() for name, value in draws.items()}
     changed["action_uniforms"][:, 2] = 1 - draws["action_uniforms"][:, 2] - 2**-24
-    other = imagine(model, actor, start, **changed)
+    other = imagine(model, behaviour.act, start, **changed)
     kept = [0, 1, 3, 4, 5]
     assert torch.equal(other.feat[:, kept], trajectory.feat[:, kept])
     assert not torch.equal(other.feat[:, 2], trajectory.feat[:, 2])

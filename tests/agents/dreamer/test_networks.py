@@ -5,6 +5,7 @@ import torch
 from scipy.stats import kstest
 from torch.nn import functional as F
 
+from agents.config import agent_config
 from agents.dreamer.networks import (
     GRU_NORM_EPS,
     MLP,
@@ -17,6 +18,7 @@ from agents.dreamer.networks import (
     linear,
     transposed,
 )
+from agents.observation import ATARI, Observation
 
 
 @pytest.fixture
@@ -73,32 +75,85 @@ def test_the_last_transposed_convolution_is_torchs(kernel, outputs, generator, p
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_the_encoder_is_four_strided_convolutions_with_elu(generator, perturb):
-    encoder = perturb(Encoder(3, generator), 0.1)
-    images = noise(2, 1, 64, 64)
-    x, sizes = images, []
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ((1, 64, 64), [(3, 31), (6, 14), (12, 6), (24, 2)]),
+        ((3, 64, 64), [(3, 31), (6, 14), (12, 6), (24, 2)]),
+        ((1, 32, 32), [(3, 15), (6, 6), (12, 2)]),
+        ((3, 16, 16), [(3, 7), (6, 2)]),
+    ],
+)
+def test_the_encoder_is_strided_convolutions_with_elu(shape, sizes, generator, perturb):
+    encoder = Encoder(Observation(shape), agent_config("micro", depth=3), generator)
+    perturb(encoder, 0.1)
+    images = noise(2, *shape)
+    x, seen = images, []
     for layer in encoder.layers:
+        assert layer.kernel_size == (4, 4)
         x = F.elu(F.conv2d(x, layer.weight, layer.bias, stride=2))
-        sizes.append((x.shape[1], x.shape[-1]))
-    assert sizes == [(3, 31), (6, 14), (12, 6), (24, 2)]
-    assert encoder(images).shape == (2, encoder.outputs) == (2, 96)
+        seen.append((x.shape[1], x.shape[-1]))
+    assert seen == sizes
+    assert encoder(images).shape == (2, encoder.outputs) == (2, 4 * sizes[-1][0])
     torch.testing.assert_close(encoder(images), x.permute(0, 2, 3, 1).flatten(1))
 
 
-def test_the_decoder_is_a_linear_layer_and_four_transposed_convolutions(generator, perturb):
-    decoder = perturb(Decoder(9, 2, generator), 0.1)
+@pytest.mark.parametrize(
+    ("shape", "width", "sizes"),
+    [
+        ((1, 64, 64), 64, [(8, 5), (4, 13), (2, 30)]),
+        ((3, 64, 64), 64, [(8, 5), (4, 13), (2, 30)]),
+        ((1, 32, 32), 32, [(4, 5), (2, 14)]),
+        ((3, 16, 16), 16, [(2, 6)]),
+    ],
+)
+def test_the_decoder_is_a_linear_layer_and_transposed_convolutions(
+    shape, width, sizes, generator, perturb
+):
+    config = agent_config("micro", stoch=1, classes=2, deter=7, depth=2)
+    decoder = perturb(Decoder(Observation(shape), config, generator), 0.1)
     feat = noise(2, 3, 9)
     # no activation after the linear layer, none after the last convolution
-    x = F.linear(feat.flatten(0, 1), decoder.project.weight, decoder.project.bias)
-    assert x.shape == (6, 64)
-    x = F.elu(decoder.first(x))
-    sizes = [(x.shape[1], x.shape[-1])]
-    for layer in decoder.middle:
+    (project, first), *middle, last = decoder.layers
+    x = F.linear(feat.flatten(0, 1), project.weight, project.bias)
+    assert x.shape == (6, width)
+    x = F.elu(first(x))
+    seen = [(x.shape[1], x.shape[-1])]
+    for layer in middle:
         x = F.elu(F.conv_transpose2d(x, layer.weight, layer.bias, stride=2))
-        sizes.append((x.shape[1], x.shape[-1]))
-    assert sizes == [(8, 5), (4, 13), (2, 30)]
-    expected = decoder.last(x).view(2, 3, 1, 64, 64)
+        seen.append((x.shape[1], x.shape[-1]))
+    assert seen == sizes
+    expected = last(x).view(2, 3, *shape)
     torch.testing.assert_close(decoder(feat), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 48, 48), (1, 64, 32), (3, 128, 128)])
+def test_images_of_other_sizes_are_refused(shape, generator):
+    for network in (Encoder, Decoder):
+        with pytest.raises(ValueError, match=r"squares of 64, 32, 16 pixels, not \d+x\d+"):
+            network(Observation(shape), agent_config("micro"), generator)
+
+
+def test_vectors_are_encoded_by_linear_layers_with_elu_after_each(generator, perturb):
+    config = agent_config("micro", units=7, layers=2)
+    encoder = perturb(Encoder(Observation((5,)), config, generator))
+    first, second = encoder.layers
+    x = noise(4, 5)
+    hidden = F.elu(F.linear(x, first.weight, first.bias))
+    hidden = F.elu(F.linear(hidden, second.weight, second.bias))
+    assert encoder.outputs == 7
+    torch.testing.assert_close(encoder(x), hidden)
+
+
+def test_vectors_are_decoded_by_linear_layers_with_elu_after_all_but_the_last(generator, perturb):
+    config = agent_config("micro", units=7, layers=2, stoch=1, classes=2, deter=7)
+    decoder = perturb(Decoder(Observation((5,)), config, generator))
+    first, second, last = decoder.layers
+    feat = noise(2, 3, 9)
+    hidden = F.elu(F.linear(feat, first.weight, first.bias))
+    hidden = F.elu(F.linear(hidden, second.weight, second.bias))
+    torch.testing.assert_close(decoder(feat), F.linear(hidden, last.weight, last.bias))
+    assert decoder(feat).shape == (2, 3, 5)
 
 
 def test_the_mlp_has_elu_after_every_layer_but_the_last(generator, perturb):
@@ -148,8 +203,11 @@ def test_a_fresh_cell_of_zeros_keeps_three_quarters_of_its_state(generator):
 
 def test_weights_come_from_the_given_generator_alone():
     def build(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return Decoder(9, 2, generator), Encoder(2, generator), GRUCell(4, 6, generator)
+        generator, config = torch.Generator().manual_seed(seed), agent_config("micro")
+        images = [Decoder(ATARI, config, generator), Encoder(ATARI, config, generator)]
+        five = Observation((5,))
+        vectors = [Decoder(five, config, generator), Encoder(five, config, generator)]
+        return [*images, *vectors, GRUCell(4, 6, generator)]
 
     before = torch.get_rng_state()
     modules = [build(1), build(1), build(2)]

@@ -14,6 +14,7 @@ from agents.dreamer.world_model import (
     one_hot_actions,
     reward_loss,
 )
+from agents.observation import ATARI, Observation
 from agents.parts import View
 from agents.streams import Streams
 
@@ -22,7 +23,7 @@ B, T, ACTIONS = 2, 4, 5
 
 @pytest.fixture
 def model(perturb):
-    return perturb(WorldModel(agent_config("micro"), ACTIONS, Streams(0)), 0.05)
+    return perturb(WorldModel(agent_config("micro"), ATARI, ACTIONS, Streams(0)), 0.05)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def draws(uniforms):
 
 
 def view_of(batch):
-    image = normalised(batch.image)
+    image = normalised(batch.observation)
     return View(obs_in=image, obs_target=image)
 
 
@@ -57,6 +58,11 @@ def logits(*shape, seed=3):
 def test_gray_levels_become_minus_a_half_to_a_half():
     image = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     torch.testing.assert_close(normalised(image), torch.tensor([[[[-0.5, -0.3, 0.5]]]]))
+
+
+def test_vectors_stay_as_they_are():
+    vector = torch.tensor([[[-300.0, 0.25, 255.0]]])
+    assert torch.equal(normalised(vector), vector)
 
 
 def test_actions_become_one_hot_vectors():
@@ -116,7 +122,7 @@ def test_free_nats_are_compared_with_the_mean_over_batch_and_time():
 
 
 def test_the_default_scales_are_those_of_the_official_code():
-    model = WorldModel(agent_config("micro"), ACTIONS, Streams(0))
+    model = WorldModel(agent_config("micro"), ATARI, ACTIONS, Streams(0))
     names = ("image_loss", "reward_loss", "discount_loss", "kl_loss")
     terms = dict(zip(names, torch.tensor([1000.0, 100.0, 10.0, 1.0]), strict=True))
     assert float(model.total(terms)) == pytest.approx(1000 + 100 + 5 * 10 + 0.1 * 1)
@@ -124,7 +130,7 @@ def test_the_default_scales_are_those_of_the_official_code():
 
 def test_each_scale_is_read_from_its_setting():
     scales = {"reward_scale": 2.0, "discount_scale": 3.0, "kl_scale": 0.5}
-    model = WorldModel(agent_config("micro", **scales), ACTIONS, Streams(0))
+    model = WorldModel(agent_config("micro", **scales), ATARI, ACTIONS, Streams(0))
     terms = {"image_loss": 1000.0, "reward_loss": 100.0, "discount_loss": 10.0, "kl_loss": 1.0}
     total = model.total({name: torch.tensor(term) for name, term in terms.items()})
     assert float(total) == pytest.approx(1000 + 200 + 30 + 0.5)
@@ -142,7 +148,7 @@ def test_a_term_without_a_scale_and_a_scale_without_a_term_are_refused(model, ba
 def test_the_terms_are_negative_log_likelihoods_without_their_constants(model, batch, draws):
     terms, metrics, _ = model.losses([view_of(batch)], batch, draws)
 
-    image = normalised(batch.image)
+    image = normalised(batch.observation)
     embed = model.encoder(image.flatten(0, 1)).unflatten(0, (B, T))
     action = torch.nn.functional.one_hot(batch.action, ACTIONS).float()
     states, posterior = model.rssm.observe(action, embed, batch.is_first.float(), draws)
@@ -220,7 +226,7 @@ def test_every_term_teaches_encoder_and_recurrence(model, batch, draws, term):
 def test_the_encoder_reads_one_image_and_the_decoder_is_compared_with_the_other(
     model, batch, draws
 ):
-    image = normalised(batch.image)
+    image = normalised(batch.observation)
     clean, _, _ = model.losses([View(image, image)], batch, draws)
     other_target, _, _ = model.losses([View(image, -image)], batch, draws)
     other_input, _, _ = model.losses([View(-image, image)], batch, draws)
@@ -230,7 +236,7 @@ def test_the_encoder_reads_one_image_and_the_decoder_is_compared_with_the_other(
 
 
 def test_terms_are_means_over_views_and_imagination_starts_from_the_first(model, batch, draws):
-    image = normalised(batch.image)
+    image = normalised(batch.observation)
     views = [View(image, image), View(-image, image)]
     alone = [model.losses([view], batch, draws) for view in views]
     both, metrics, posteriors = model.losses(views, batch, draws)
@@ -244,7 +250,7 @@ def test_terms_are_means_over_views_and_imagination_starts_from_the_first(model,
 
 def test_the_posteriors_are_every_state_row_after_row_without_gradient(model, batch, draws):
     _, _, posteriors = model.losses([view_of(batch)], batch, draws)
-    embed = model.encoder(normalised(batch.image).flatten(0, 1)).unflatten(0, (B, T))
+    embed = model.encoder(normalised(batch.observation).flatten(0, 1)).unflatten(0, (B, T))
     action = one_hot_actions(batch.action, ACTIONS)
     states, _ = model.rssm.observe(action, embed, batch.is_first.float(), draws)
     assert isinstance(posteriors.state, LatentState)
@@ -254,3 +260,39 @@ def test_the_posteriors_are_every_state_row_after_row_without_gradient(model, ba
             assert torch.equal(posteriors.state.stoch[b * T + t], states.stoch[b, t])
             assert posteriors.is_terminal[b * T + t] == float(batch.is_terminal[b, t])
     assert not posteriors.state.feat.requires_grad
+
+
+def test_filtering_infers_the_states_that_training_does_without_gradient(model, batch, draws):
+    states, posterior = model.filter(batch, draws)
+    embed = model.encoder(normalised(batch.observation).flatten(0, 1)).unflatten(0, (B, T))
+    action = one_hot_actions(batch.action, ACTIONS)
+    expected, logits = model.rssm.observe(action, embed, batch.is_first.float(), draws)
+    assert torch.equal(states.feat, expected.feat)
+    assert torch.equal(posterior, logits)
+    assert not states.feat.requires_grad
+    assert not posterior.requires_grad
+    _, _, posteriors = model.losses([view_of(batch)], batch, draws)
+    assert torch.equal(states.deter.flatten(0, 1), posteriors.state.deter)
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 32, 32), (3, 16, 16), (7,)])
+def test_any_observation_can_be_modelled(shape, batch, draws, perturb):
+    observation = Observation(shape)
+    model = perturb(WorldModel(agent_config("micro"), observation, ACTIONS, Streams(0)), 0.05)
+    generator = torch.Generator().manual_seed(1)
+    seen = torch.randn(B, T, *shape, generator=generator)
+    if observation.is_image:
+        seen = (40 * seen + 128).clamp(0, 255).to(torch.uint8)
+    batch = dataclasses.replace(batch, observation=seen)
+    target = normalised(seen)
+    terms, _, posteriors = model.losses([View(target, target)], batch, draws)
+    assert list(terms)[1:] == ["reward_loss", "discount_loss", "kl_loss"]
+    reconstruction = "image_loss" if observation.is_image else "vector_loss"
+    mean = model.decoder(posteriors.state.feat.view(B, T, -1))
+    error = 0.5 * (mean - target).square().sum(tuple(range(2, 2 + len(shape))))
+    torch.testing.assert_close(terms[reconstruction], error.mean())
+    model.total(terms).backward()
+    for parameter in model.parameters():
+        assert parameter.grad.abs().sum() > 0
+    scaled = 1.0 * terms[reconstruction] + terms["reward_loss"] + 5 * terms["discount_loss"]
+    torch.testing.assert_close(model.total(terms), scaled + 0.1 * terms["kl_loss"])

@@ -15,9 +15,10 @@ from agents.config import Budget, agent_config
 from agents.dreamer.agent import Agent
 from agents.modification import Modification
 from agents.modifications import REGISTRY
+from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
-from agents.training.loop import Learner
+from agents.training.learner import Learner
 
 ACTIONS = 5
 FAMILIES = {
@@ -142,7 +143,7 @@ def test_the_same_seed_gives_the_same_life_and_another_seed_another(modification
 
 def updated(parts, updates, batch):
     """An agent after some updates on one batch, with the owners of its draws."""
-    agent = Agent(parts, ACTIONS, Streams(0))
+    agent = Agent(parts, ATARI, ACTIONS, Streams(0))
     for _ in range(updates):
         posteriors, _ = agent.train_world_model(batch)
         agent.train_behaviour(posteriors)
@@ -167,8 +168,10 @@ def test_it_does_not_touch_the_global_generators(modification, random_batch):
 
 
 def test_it_shares_the_bases_initial_weights(modification):
-    base = Agent(Parts(base_config(modification)), ACTIONS, Streams(0)).world_model.state_dict()
-    own = Agent(arm(modification), ACTIONS, Streams(0)).world_model.state_dict()
+    base = Agent(
+        Parts(base_config(modification)), ATARI, ACTIONS, Streams(0)
+    ).world_model.state_dict()
+    own = Agent(arm(modification), ATARI, ACTIONS, Streams(0)).world_model.state_dict()
     shared = [name for name in base if name in own and base[name].shape == own[name].shape]
     assert shared
     assert all(torch.equal(base[name], own[name]) for name in shared)
@@ -193,17 +196,17 @@ def test_training_saving_restoring_and_training_on_is_training_through(
     parts = arm(modification)
 
     def train(agent, updates):
-        learner = Learner(agent, filled_replay(parts.config.length))
+        learner = Learner(agent, filled_replay(parts.config))
         for _ in range(updates):
             learner.train_world_model()
             learner.train_behaviour()
         return agent
 
-    through = train(Agent(parts, ACTIONS, Streams(0)), 12)
-    half, file = train(Agent(parts, ACTIONS, Streams(0)), 6), io.BytesIO()
+    through = train(Agent(parts, ATARI, ACTIONS, Streams(0)), 12)
+    half, file = train(Agent(parts, ATARI, ACTIONS, Streams(0)), 6), io.BytesIO()
     torch.save(half.state_dict(), file)
     file.seek(0)
-    fresh = Agent(parts, ACTIONS, Streams(0))
+    fresh = Agent(parts, ATARI, ACTIONS, Streams(0))
     fresh.load_state_dict(torch.load(file))
     assert digest(train(fresh, 6).state_dict()) == digest(through.state_dict())
 

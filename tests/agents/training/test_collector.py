@@ -1,20 +1,25 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
 
+from agents.config import agent_config
 from agents.dreamer.agent import ActingState
+from agents.observation import ATARI
 from agents.streams import Streams
-from agents.training.collector import Collector
-from agents.training.environments import AtariEnvironments, Step
+from agents.training.checkpoint import CheckpointError
+from agents.training.collector import Collector, mean_discounted_return
+from agents.training.environments import Step
 from agents.training.replay import Replay
 
 
-class ScriptedGame(AtariEnvironments):
+class ScriptedGame:
     """Episodes of 6 steps; row t of episode k shows 10 k + t and pays t. Odd ones are cut."""
 
     def __init__(self):
-        self.count, self.actions = 1, 5
+        self.count, self.actions, self.observation = 1, 5, ATARI
         self.seeds, self.received = [], []
         self._t = 0
 
@@ -34,6 +39,9 @@ class ScriptedGame(AtariEnvironments):
         flags = np.array([ended and not odd]), np.array([ended and odd])
         return Step(self.picture(), np.array([self._t], np.float32), *flags)
 
+    def close(self):
+        pass
+
 
 @pytest.fixture
 def game():
@@ -42,7 +50,7 @@ def game():
 
 @pytest.fixture
 def replay():
-    return Replay(600, 4)
+    return Replay(600, ATARI, agent_config("micro", length=4), Streams(0))
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_rows_are_stored_as_they_arrived_with_the_action_that_led_there(collecto
     ended = [collector.random_step() for _ in range(14)]
     assert [i for i, result in enumerate(ended) if result] == [5, 11]
     assert replay.episodes == 2
-    assert replay.image[:17, 0].tolist() == [*range(7), *range(10, 17), 20, 21, 22]
+    assert replay.observation[:17, 0].tolist() == [*range(7), *range(10, 17), 20, 21, 22]
     assert replay.reward[:14].tolist() == [0, 1, 2, 3, 4, 5, 6] * 2
     received = game.received
     assert replay.action[:14].tolist() == [0, *received[:6], 0, *received[6:12]]
@@ -68,6 +76,14 @@ def test_an_ended_episode_is_summed_up(collector):
     assert [result.episode_return for result in ended] == [21, 21]
     assert [result.length for result in ended] == [6, 6]
     assert [result.truncated for result in ended] == [False, True]
+    expected = mean_discounted_return([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0.999)
+    assert [result.discounted_return for result in ended] == [expected] * 2
+
+
+def test_the_mean_discounted_return_by_hand():
+    tanh = math.tanh
+    steps = [tanh(2) + 0.5 * tanh(-1) + 0.25 * tanh(3), tanh(-1) + 0.5 * tanh(3), tanh(3)]
+    assert mean_discounted_return([2.0, -1.0, 3.0], 0.5) == pytest.approx(sum(steps) / 3)
 
 
 def test_episode_k_is_seeded_by_the_run_and_k(collector, game):
@@ -86,8 +102,10 @@ def test_random_actions_have_equal_chances_and_a_stream_of_their_own(collector, 
 def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkeypatch):
     calls = []
 
-    def act(image, is_first, state, *, stream, argmax=False):
-        calls.append((int(image[0, 0, 0, 0]), float(is_first), int(state.action), stream, argmax))
+    def act(observation, is_first, state, *, stream, argmax=False):
+        calls.append(
+            (int(observation[0, 0, 0, 0]), float(is_first), int(state.action), stream, argmax)
+        )
         return ActingState(state.latent, torch.tensor([len(calls) % 5]))
 
     monkeypatch.setattr(collector.agent, "act", act)
@@ -105,9 +123,9 @@ def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkey
 def test_the_state_that_the_agent_returned_is_the_one_it_gets_back(collector, monkeypatch):
     given, act = [], collector.agent.act
 
-    def spy(image, is_first, state, *, stream, argmax=False):
+    def spy(observation, is_first, state, *, stream, argmax=False):
         given.append(state)
-        given.append(act(image, is_first, state, stream=stream, argmax=argmax))
+        given.append(act(observation, is_first, state, stream=stream, argmax=argmax))
         return given[-1]
 
     monkeypatch.setattr(collector.agent, "act", spy)
@@ -122,11 +140,41 @@ def test_the_behaviour_starts_afresh_when_it_takes_over_in_mid_episode(collector
         collector.random_step()
     calls, act = [], collector.agent.act
 
-    def spy(image, is_first, state, *, stream, argmax=False):
-        calls.append((int(image[0, 0, 0, 0]), float(is_first)))
-        return act(image, is_first, state, stream=stream, argmax=argmax)
+    def spy(observation, is_first, state, *, stream, argmax=False):
+        calls.append((int(observation[0, 0, 0, 0]), float(is_first)))
+        return act(observation, is_first, state, stream=stream, argmax=argmax)
 
     monkeypatch.setattr(collector.agent, "act", spy)
     collector.behaviour_step()
     collector.behaviour_step()
     assert calls == [(3, 1.0), (4, 0.0)]
+
+
+def test_a_restored_collector_plays_its_episode_on(make_agent, game, replay):
+    agent = make_agent(seed=2)
+    collector = Collector(agent, replay, game, agent.streams)
+    for _ in range(9):
+        collector.behaviour_step()
+    saved = collector.state_dict(), replay.state_dict(), agent.state_dict()
+    ended = [result for result in (collector.behaviour_step() for _ in range(9)) if result]
+
+    again, fresh_game = make_agent(seed=2), ScriptedGame()
+    fresh_replay = Replay(600, ATARI, agent_config("micro", length=4), Streams(0))
+    fresh = Collector(again, fresh_replay, fresh_game, again.streams)
+    state, rows, agent_state = saved
+    again.load_state_dict(agent_state)
+    fresh_replay.load_state_dict(rows)
+    fresh.load_state_dict(state)
+    assert [result for result in (fresh.behaviour_step() for _ in range(9)) if result] == ended
+    assert fresh_game.seeds[1:] == game.seeds[1:]
+    assert torch.equal(fresh_replay.action[:21], replay.action[:21])
+    assert torch.equal(fresh_replay.observation[:21], replay.observation[:21])
+
+
+def test_an_environment_that_does_not_come_back_is_refused(collector, replay, game):
+    for _ in range(4):
+        collector.random_step()
+    state = collector.state_dict()
+    game.picture = lambda: np.full((1, 1, 64, 64), 7, np.uint8)
+    with pytest.raises(CheckpointError, match="does not come back"):
+        collector.load_state_dict(state)

@@ -4,7 +4,7 @@ import torch
 from agents.config import Protocol
 from agents.streams import Streams
 from agents.training import evaluation
-from agents.training.environments import AtariEnvironments
+from agents.training.environments.atari import AtariEnvironments
 from agents.training.evaluation import evaluate
 
 CAPPED = Protocol(max_env_frames_per_episode=40)  # 10 agent steps
@@ -59,6 +59,12 @@ def test_every_step_is_told_of_and_every_episode_when_it_ends(agent):
     told = list(evaluate(agent, "Pong", CAPPED, env_frames=0, episodes=2))
     # ten steps, the last of which ends both episodes
     assert [result is None for result in told] == [True] * 9 + [False, False, True]
+
+
+def test_the_actions_of_every_episode_are_counted(agent):
+    agent.behaviour.actor.forward = lambda feat: torch.eye(ACTIONS)[[2, 4]][: len(feat)]
+    found = sorted(results(agent, episodes=2), key=lambda result: result.episode)
+    assert [result.actions for result in found] == [(0, 0, 10, 0, 0, 0), (0, 0, 0, 0, 10, 0)]
 
 
 def test_an_episode_that_the_game_ends_is_not_truncated(make_agent):
@@ -117,9 +123,9 @@ def test_each_episode_starts_from_the_zero_state(agent, monkeypatch):
     monkeypatch.setattr(evaluation, "ENVIRONMENTS", 2)
     firsts, act = [], agent.act
 
-    def spy(image, is_first, state, **options):
+    def spy(observation, is_first, state, **options):
         firsts.append(is_first.tolist())
-        return act(image, is_first, state, **options)
+        return act(observation, is_first, state, **options)
 
     monkeypatch.setattr(agent, "act", spy)
     results(agent, episodes=3)

@@ -1,15 +1,13 @@
 """The protocol reaches the emulator: behaviour is looked at, not arguments."""
 
-import re
 from contextlib import contextmanager
 
-import ale_py
-import gymnasium
 import numpy as np
 import pytest
 
 from agents.config import Protocol
-from agents.training.environments import GAMES, ROM_IDS, AtariEnvironments, canonical_game
+from agents.observation import ATARI
+from agents.training.environments.atari import AtariEnvironments
 
 
 @contextmanager
@@ -30,69 +28,20 @@ def play(opened, chosen):
     images, rewards, ends = [], [], []
     for action in chosen:
         step = opened.step(np.full(opened.count, action))
-        images.append(step.image[0].copy())
+        images.append(step.observation[0].copy())
         rewards.append(float(step.reward[0]))
         ends.append((bool(step.terminated[0]), bool(step.truncated[0])))
     return np.stack(images), rewards, ends
-
-
-@pytest.mark.parametrize(
-    ("spelling", "game"),
-    [
-        ("Pong", "Pong"),
-        ("pong", "Pong"),
-        ("ALE/Pong-v5", "Pong"),
-        ("PongNoFrameskip-v4", "Pong"),
-        ("Pong-v0", "Pong"),
-        ("atari_pong", "Pong"),
-        ("crazy_climber", "CrazyClimber"),
-        ("crazy climber", "CrazyClimber"),
-        ("CrazyClimber", "CrazyClimber"),
-        ("Ms. Pacman", "MsPacman"),
-        ("up_n_down", "UpNDown"),
-        ("Q*bert", "Qbert"),
-        ("James-Bond", "Jamesbond"),
-    ],
-)
-def test_any_usual_spelling_names_the_game(spelling, game):
-    assert canonical_game(spelling) == game
-
-
-@pytest.mark.parametrize("game", GAMES)
-def test_every_game_is_named_by_itself_and_by_its_rom(game):
-    assert canonical_game(game) == canonical_game(ROM_IDS[game]) == game
-
-
-def test_the_games_are_those_that_gymnasium_registers_spelled_alike():
-    # the emulator ends the process at any other ROM of its folder: Combat, say, for two players
-    gymnasium.register_envs(ale_py)
-    registered = {name[4:-3] for name in gymnasium.registry if re.match(r"ALE/.*-v5$", name)}
-    assert set(GAMES) == registered
-
-
-def test_an_unknown_game_is_refused_with_the_nearest():
-    with pytest.raises(ValueError, match="no Atari game 'Breakuot'; did you mean Breakout"):
-        canonical_game("Breakuot")
-    with pytest.raises(ValueError, match=r"no Atari game 'xyzzy'$"):
-        canonical_game("xyzzy")
-
-
-def test_the_hundred_k_games_are_there():
-    names = """Alien Amidar Assault Asterix BankHeist BattleZone Boxing Breakout ChopperCommand
-        CrazyClimber DemonAttack Freeway Frostbite Gopher Hero Jamesbond Kangaroo Krull
-        KungFuMaster MsPacman Pong PrivateEye Qbert RoadRunner Seaquest UpNDown"""
-    hundred_k = set(re.findall(r"\w+", names))
-    assert len(hundred_k) == 26
-    assert hundred_k <= set(GAMES)
 
 
 def test_observations_are_single_gray_frames_of_64_pixels():
     with environments("Pong", 3) as opened:
         image = opened.reset({0: 1, 1: 2, 2: 3})
         step = opened.step(np.zeros(3, np.int64))
-    assert image.shape == step.image.shape == (3, 1, 64, 64)
-    assert image.dtype == step.image.dtype == np.uint8
+    assert image.shape == step.observation.shape == (3, 1, 64, 64)
+    assert image.dtype == step.observation.dtype == np.uint8
     assert step.reward.dtype == np.float32
+    assert opened.observation == ATARI
     assert len(np.unique(image)) > 3
 
 
@@ -203,7 +152,7 @@ def test_resetting_one_environment_leaves_the_others_alone():
         assert (before == play(alone, chosen)[0]).all()
         image = opened.reset({1: 99}).copy()
         assert (image[0] == before[-1]).all()
-        following = [opened.step(np.full(3, action)).image.copy() for action in chosen]
+        following = [opened.step(np.full(3, action)).observation.copy() for action in chosen]
         assert (np.stack(following)[:, 0] == play(alone, chosen)[0]).all()
         # and the one that was reset is where its seed says
         assert (image[1] == alone.reset({0: 99})[0]).all()
@@ -215,7 +164,9 @@ def test_every_environment_gets_the_seed_of_its_own_index():
     with environments("Pong", 3, **sticky) as opened, environments("Pong", **sticky) as alone:
         opened.reset({0: 1, 1: 2, 2: 3})
         opened.reset({2: 20, 0: 7})  # in whatever order they are given
-        together = np.stack([opened.step(np.full(3, action)).image.copy() for action in chosen])
+        together = np.stack(
+            [opened.step(np.full(3, action)).observation.copy() for action in chosen]
+        )
         for index, seed in ((0, 7), (2, 20)):
             alone.reset({0: seed})
             assert (together[:, index] == play(alone, chosen)[0]).all()

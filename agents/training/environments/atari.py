@@ -1,14 +1,10 @@
-"""Environments: Atari games as DreamerV2 sees them, several at a time.
+"""Atari games as DreamerV2 sees them.
 
 ale_py's vector environment has the defaults of DQN (reward clipping, FIRE after reset, four
-stacked 84x84 frames); all of them are overridden here. An episode's seed is given at its reset,
-so an episode can be played again from its seed and its actions.
+stacked 84x84 frames); all of them are overridden here.
 """
 
-import difflib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from ale_py import roms
@@ -16,7 +12,9 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from agents.config import IMAGE_SIZE, Protocol
+from agents.config import Protocol
+from agents.observation import ATARI
+from agents.training.environments.interface import Step
 
 WITHOUT_SINGLE_PLAYER = frozenset({"combat", "joust", "maze_craze", "warlords"})
 """ROMs at which the emulator ends the whole process."""
@@ -28,65 +26,24 @@ ROM_IDS: Mapping[str, str] = {
 }
 """CamelCase name, as gymnasium spells it, to the id of the game's ROM."""
 
-GAMES = tuple(ROM_IDS)
-
-
-def canonical_game(name: str) -> str:
-    """The CamelCase name of a game spelled in any usual way: crazy_climber, ALE/Pong-v5.
-
-    Raises:
-        ValueError: If there is no such game; the message names the nearest.
-    """
-    bare = re.sub(r"^(ALE/|atari_)|(NoFrameskip)?-v\d+$", "", name)
-    keys = {_key(game): game for game in GAMES}
-    if _key(bare) in keys:
-        return keys[_key(bare)]
-    nearest = difflib.get_close_matches(_key(bare), keys, n=1, cutoff=0.5)
-    hint = f"; did you mean {keys[nearest[0]]}?" if nearest else ""
-    raise ValueError(f"there is no Atari game {name!r}{hint}")
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-@dataclass(frozen=True)
-class Step:
-    """What N environments returned.
-
-    Attributes:
-        image: [N, 1, 64, 64], gray levels.
-        reward: [N], summed over the skipped frames, not clipped.
-        terminated: [N], the game is over.
-        truncated: [N], the time limit has cut the episode.
-    """
-
-    image: NDArray[np.uint8]
-    reward: NDArray[np.float32]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-
-    @property
-    def ended(self) -> NDArray[np.bool_]:
-        """[N], the episode is over, for either reason."""
-        return self.terminated | self.truncated
-
 
 class AtariEnvironments:
     """N copies of one game under one protocol, each reset by its own seed.
 
     Args:
-        game: A member of `GAMES`.
+        game: A key of `ROM_IDS`.
         count: N.
         protocol: Frame skip, sticky actions, action set, no-ops and episode cap.
     """
 
     def __init__(self, game: str, count: int, protocol: Protocol) -> None:
+        self.observation = ATARI
+        _, height, width = ATARI.shape
         self._environments = AtariVectorEnv(
             ROM_IDS[game],
             count,
-            img_height=IMAGE_SIZE,
-            img_width=IMAGE_SIZE,
+            img_height=height,
+            img_width=width,
             stack_num=1,
             grayscale=True,
             frameskip=protocol.frame_skip,
@@ -107,10 +64,7 @@ class AtariEnvironments:
         self._started = False
 
     def reset(self, seeds: Mapping[int, int]) -> NDArray[np.uint8]:
-        """Starts an episode in each given environment and leaves the others alone.
-
-        Args:
-            seeds: Environment index to the seed of its new episode; all of them the first time.
+        """Starts an episode in each given environment, as `Environments.reset` says.
 
         Returns:
             [N, 1, 64, 64], the newest image of every environment.
@@ -125,7 +79,7 @@ class AtariEnvironments:
         return np.asarray(image)
 
     def step(self, actions: NDArray[np.int64]) -> Step:
-        """Takes one agent step in every environment."""
+        """Takes one agent step, four frames, in every environment."""
         image, reward, terminated, truncated, _ = self._environments.step(actions)
         return Step(image, reward.astype(np.float32), terminated, truncated)
 
