@@ -20,6 +20,9 @@ from ablate.cli.options import (
     StudyNameArgument,
 )
 
+DREAMS = "dreams"  # `ablate plot dreams RUN`: no study is called so
+OPTIONS_OF_DREAMS = {"study", "run", "output", "formats", "db"}
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -102,7 +105,25 @@ def table(
 
 
 def plot(
-    study: StudyNameArgument,
+    context: typer.Context,
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|dreams",
+            help="Name of a study in the database; or the word dreams, and a run.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="RUN",
+            help="After dreams: the id of a run, as `ablate status STUDY` shows it.",
+            min=1,
+            max=10**9,
+            show_default=False,
+        ),
+    ] = None,
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,7 +135,10 @@ def plot(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder; STUDY_figures unless given.", show_default=False
+            "--output",
+            "-o",
+            help="Folder; STUDY_figures, or dreams_figures, unless given.",
+            show_default=False,
         ),
     ] = None,
     formats: Annotated[
@@ -129,8 +153,12 @@ def plot(
     seed: SeedOption = 0,
     db: DatabaseOption = DATABASE,
 ) -> None:
-    """Draw figures into files, with their numbers as CSV."""
-    from ablate.cli.output import check_folder
+    """Draw figures into files, with their numbers as CSV.
+
+    `ablate plot STUDY` draws a study. `ablate plot dreams RUN` draws what the world model of one
+    run sees and dreams.
+    """
+    from ablate.cli.output import CommandError, check_folder
     from ablate.study_files import study_name
     from results.database.engine import open_database
     from results.figures import KINDS, draw, save
@@ -138,6 +166,16 @@ def plot(
     from results.statistics.study_data import load
 
     check_folder(output)
+    wanted_formats = [word.strip() for word in formats.split(",")]
+    if study == DREAMS:
+        _refuse_options_of_studies(context)
+        _plot_dreams(run, output or Path(f"{DREAMS}_figures"), wanted_formats, db)
+        return
+    if run is not None:
+        raise CommandError(
+            f"`ablate plot {study}` draws a study and takes no run. `ablate plot dreams {run}` "
+            "draws the dreams of a run."
+        )
     options = _options(at, game, arm, ci, resamples, seed, partial)
     name = study_name(study)
     data = load(open_database(db), name)
@@ -152,10 +190,42 @@ def plot(
             if kind:
                 raise
             typer.echo(f"No figure {wanted}: {error}", err=True)
-    wanted_formats = [word.strip() for word in formats.split(",")]
     for figure in drawn:
         for path in save(figure, folder / figure.name, wanted_formats):
             typer.echo(str(path))
+
+
+def _plot_dreams(run: int | None, folder: Path, formats: list[str], db: str) -> None:
+    from ablate.cli.output import CommandError
+    from results.database import reading
+    from results.database.engine import open_database
+    from results.figures import draw_dreams, save
+
+    if run is None:
+        raise CommandError(
+            "Whose dreams? Give the id of a run: `ablate plot dreams RUN`. `ablate status STUDY` "
+            "shows the ids of a study's runs."
+        )
+    engine = open_database(db)
+    env_frames, arrays = reading.dreams(engine, run)
+    label = reading.run_label(engine, run)
+    figure = draw_dreams(arrays, run_id=run, label=label, env_frames=env_frames)
+    for path in save(figure, folder / figure.name, formats):
+        typer.echo(str(path))
+
+
+def _refuse_options_of_studies(context: typer.Context) -> None:
+    """Refuses what would not act on dreams.
+
+    Raises:
+        CommandError: If the command line has such an option.
+    """
+    from ablate.cli.output import CommandError
+
+    for name in sorted(context.params.keys() - OPTIONS_OF_DREAMS):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise CommandError(f"--{name} says how to draw a study; dreams have no such option.")
 
 
 def report(

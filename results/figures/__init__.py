@@ -1,16 +1,17 @@
-"""Figures of a study: numbers go in, a picture with its caption and its numbers comes out."""
+"""Figures of a study, or of a run's dreams: numbers go in, a picture with its words comes out."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from results.figures.contrasts import draw_effects, draw_interference
 from results.figures.drawn import FORMATS, Drawn, save
+from results.figures.dreams import draw_dreams
 from results.figures.runs import draw_aggregates, draw_curves
 from results.statistics.errors import UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
-__all__ = ["FORMATS", "KINDS", "Drawn", "draw", "save"]
+__all__ = ["FORMATS", "KINDS", "Drawn", "draw", "draw_dreams", "save"]
 
 _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "curves": draw_curves,

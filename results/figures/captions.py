@@ -8,6 +8,7 @@ from results.statistics.intervals import Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
+from results.tables.captions import normalised
 
 TOO_NARROW = "few runs: these intervals are too narrow"  # of a bootstrap
 FEW_SEEDS = 5  # per cell; up to here only very large effects are visible
@@ -29,9 +30,9 @@ def basis(data: StudyData, scores: Scores) -> str:
     """States normalisation, seeds, protocol, evaluation and env frames, and what is missing."""
     study = data.study
     words = (
-        f"Human-normalised scores (HNS; table {scores.normalization.id}: 0 is random play, 1 a "
-        f"human) at {scores.env_frames:,} env frames, {seeds(*scores.runs_per_cell())} per arm "
-        f"and game; protocol {study.protocol}; evaluation: {study.evaluation}."
+        f"{normalised(scores)} At {scores.env_frames:,} env frames, "
+        f"{seeds(*scores.runs_per_cell())} per arm and game; protocol {study.protocol}; "
+        f"evaluation: {study.evaluation}."
     )
     return f"{words} {partial(scores)}".strip()
 

@@ -19,10 +19,10 @@ FORMATS: Final = ("svg", "pdf", "png")
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure of one study.
+    """One figure of one study, or of one run.
 
     Attributes:
-        name: `<study>_<kind>`: what its files are called.
+        name: What its files are called: `<study>_<kind>`, or `run_<id>_dreams`.
         title: A few words.
         caption: What is shown, on how many seeds, with which interval, normalisation, protocol
             and env frames.

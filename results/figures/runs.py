@@ -8,7 +8,7 @@ from results.figures.learning_curves import Curves
 from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
 from results.statistics.errors import IncompleteStudy, counted
 from results.statistics.intervals import ONE_SEED
-from results.statistics.normalize import normalization
+from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
 from results.statistics.scores import chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
@@ -36,7 +36,7 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
             f"No run of study {study.name!r} has been evaluated or has ended an episode by "
             f"{end:,} env frames: there is no curve to draw yet."
         )
-    table = normalization(options.norm)
+    table = study_normalization(options.norm, games, data.declared)
     curves = Curves(
         evaluations,
         episodes,

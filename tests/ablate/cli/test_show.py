@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ablate as package
@@ -35,9 +36,18 @@ READING = {
     "status mini": "16 finished",
     "table mini": "Human-normalised",
     "plot mini --kind curves --formats svg": "mini_curves.svg",
+    "plot dreams 1 --formats png": "run_1_dreams.png",
     "report mini --resamples 50": "mini_report.html",
     "diff 1 2": "game",
 }
+
+
+def dreams() -> dict[str, np.ndarray]:
+    """What the worker stores of a world model that dreams black."""
+    black, zero = np.zeros((1, 4, 1, 16, 16), np.uint8), np.zeros((1, 4), np.float32)
+    pictures = dict.fromkeys(("truth", "reconstruction", "open_loop"), black)
+    rewards = dict.fromkeys(("reward", "reward_reconstructed", "reward_open_loop"), zero)
+    return {**pictures, **rewards, "action": np.zeros((1, 4), int), "context": np.array(2)}
 
 
 def finish_all(engine) -> None:
@@ -49,6 +59,8 @@ def finish_all(engine) -> None:
         for env_frames in (500, 1000, 2000):
             writer.episode(env_frames, float(claim.run_id + env_frames / 100), 90)
         rows = [EpisodeRow(0, 10.0 * claim.run_id, 90, False)]
+        if claim.run_id <= 2:
+            writer.artifact("dreams", 1000 * claim.run_id, dreams())
         writer.evaluation(2000, rows, policy="argmax", final=True)
         writer.finish(3.0)
 
@@ -201,3 +213,46 @@ def test_a_report_goes_where_it_is_told(finished, ablate, tmp_path) -> None:
     result = ablate("report", "mini", "-o", "down.html", "--resamples", "50")
     assert result.exit_code == 0, result.stderr
     assert "<svg" in (tmp_path / "down.html").read_text()
+
+
+def test_the_dreams_of_a_run_are_drawn_into_a_folder(finished, ablate, tmp_path) -> None:
+    result = ablate("plot", "dreams", "2", "--output", "mine", "--formats", "svg")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == ["mine/run_2_dreams.svg", "mine/run_2_dreams.csv"]
+    picture = (tmp_path / "mine" / "run_2_dreams.svg").read_text()
+    run = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][1]
+    assert run["run_id"] == 2
+    assert f"run 2 ({run['arm']} · {run['game']} · seed {run['seed']}" in picture
+    assert "2,000 env frames" in picture
+
+
+def test_status_shows_the_ids_that_dreams_are_drawn_by(finished, ablate) -> None:
+    shown = [line.split() for line in ablate("status", "mini").stdout.splitlines()]
+    for run in json.loads(ablate("status", "mini", "--json").stdout)["run_list"]:
+        label = f"{run['arm']} · {run['game']} · seed {run['seed']}".split()
+        assert any(words[: 1 + len(label)] == [str(run["run_id"]), *label] for words in shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("dreams",), "Whose dreams?"),
+        (("dreams", "3"), "has no dreams"),
+        (("dreams", "99"), "no run 99"),
+        (("dreams", "99999999999999999999"), "less than or equal"),
+        (("dreams", "1", "--formats", "gif"), "gif"),
+        (("dreams", "1", "--kind", "curves"), "--kind says how to draw a study"),
+        (("dreams", "1", "--seed", "0"), "--seed says how to draw a study"),
+        (("mini", "1"), "`ablate plot dreams 1` draws"),
+        (("dreams", "one"), "valid integer"),
+    ],
+)
+def test_a_wrong_word_about_dreams_is_one_clear_error(
+    finished, ablate, tmp_path, words, message
+) -> None:
+    before = set(tmp_path.iterdir())
+    result = ablate("plot", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "fault in ablate" not in result.stderr
+    assert set(tmp_path.iterdir()) == before
