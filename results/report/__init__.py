@@ -66,6 +66,7 @@ def page(data: StudyData, options: Options, *, written_at: datetime) -> str:
         written_at=written_at.strftime("%Y-%m-%d %H:%M UTC"),
         counts=contents.counts(data.runs),
         total=len(data.runs),
+        scale=contents.scale(data, options),
         toggles=contents.toggles(data),
         arms=contents.arms(data),
         figures=contents.shown_figures(data, options),

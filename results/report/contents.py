@@ -12,13 +12,15 @@ import pandas as pd
 from results import figures, tables
 from results.database.records import ArmRecord, RunState
 from results.report import svg
-from results.statistics.errors import StatisticsError
+from results.statistics.errors import StatisticsError, listed
+from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
+from results.statistics.scores import chosen_games
 from results.statistics.study_data import StudyData
 
 TABLE_TITLES: Final[Mapping[str, str]] = {
     "scores": "Returns",
-    "hns": "Human-normalised scores",
+    "hns": "Normalised scores",
     "aggregates": "Aggregate scores",
     "effects": "Effects of the toggles",
     "interactions": "Interactions of pairs",
@@ -104,6 +106,27 @@ def shared_reason(shown: Sequence[Shown]) -> str:
     """Returns the paragraph that explains all of them, where none could be made for one reason."""
     reasons = {one.why_not for one in shown}
     return reasons.pop() if len(reasons) == 1 else ""
+
+
+def scale(data: StudyData, options: Options) -> str:
+    """Says what scores are made of, and which games have none."""
+    games = chosen_games(options.games, data.study.games)
+    table = study_normalization(options.norm, games, data.declared)
+    raw = [game for game in games if game not in table]
+    words = []
+    if len(table.declared) + len(raw) < len(games):
+        words.append(
+            f"Its score is human-normalised with the table {table.table}: (return − random) / "
+            "(human − random), nothing clipped."
+        )
+    if table.declared:
+        words.append(
+            f"The score on {listed(tuple(table.declared))} is made of returns that the game "
+            "declares of itself: (return − random) / (reference − random), nothing clipped."
+        )
+    if raw:
+        words.append(f"No score can be made on {listed(raw)}: the returns are raw.")
+    return " ".join(words)
 
 
 def _attempt(kind: str, title: str, make: Callable[[str], Shown]) -> Shown:

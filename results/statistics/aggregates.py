@@ -158,7 +158,7 @@ def study_aggregates(scores: Scores, options: Options) -> Aggregates:
     come to that: `scores.collect` refuses missing runs otherwise.
 
     Raises:
-        UnknownGame: if the normalisation table does not hold one of the games.
+        UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
     matrices = scores.matrices()

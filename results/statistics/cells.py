@@ -65,7 +65,7 @@ class Cells:
         """The cells of the arms that are compared.
 
         Raises:
-            UnknownGame: if the normalisation table does not hold one of the games.
+            UnknownGame: if one of the games has raw returns only.
             IncompleteStudy: if no game has a run of every arm.
         """
         matrices = scores.matrices()

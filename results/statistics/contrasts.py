@@ -113,7 +113,7 @@ def effects(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Effect, .
     """Add-one-in and leave-one-out effects of every item, on the mean over games and per game.
 
     Raises:
-        UnknownGame: if the normalisation table does not hold one of the games.
+        UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
     cells = Cells.of(study, scores)
@@ -139,7 +139,7 @@ def interactions(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Inte
     """Interactions of every pair of items at both backgrounds, on the mean and per game.
 
     Raises:
-        UnknownGame: if the normalisation table does not hold one of the games.
+        UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
     cells = Cells.of(study, scores)

@@ -15,11 +15,12 @@ import pandas as pd
 from results.statistics.errors import (
     IncompleteStudy,
     StatisticsError,
+    UnknownGame,
     UnknownName,
     listed,
     nearest,
 )
-from results.statistics.normalize import Normalization, game_key, normalization
+from results.statistics.normalize import Normalization, game_key, study_normalization
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
@@ -71,10 +72,10 @@ class Scores:
         games: Games compared, in order.
         seeds: Seeds of the study, in order.
         env_frames: Where the arms are compared.
-        normalization: The table that `score` was made with.
+        normalization: The table that `score` was made with, and what games declare themselves.
         frame: arm, game, seed, env_frames, mean_return, score (HNS), episodes, truncated (how
             many of the episodes were cut); NaN where a run is missing, and in `score` where
-            the table does not hold the game.
+            the game has raw returns only.
         missing: The runs without a score.
     """
 
@@ -94,9 +95,10 @@ class Scores:
         """[runs], the human-normalised scores of one cell; missing runs are absent.
 
         Raises:
-            UnknownGame: if the normalisation table does not hold the game.
+            UnknownGame: if the game has raw returns only.
         """
-        self.normalization.reference(game)
+        if game not in self.normalization:
+            self._refuse_raw_only()
         return self._column("score", arm, game)
 
     def _column(self, column: str, arm: str, game: str) -> np.ndarray:
@@ -114,9 +116,10 @@ class Scores:
         Arms without a single run take no part in choosing the games.
 
         Raises:
-            UnknownGame: if the normalisation table does not hold one of the games.
+            UnknownGame: if one of the games has raw returns only.
             IncompleteStudy: if no game has a run of every compared arm.
         """
+        self._refuse_raw_only()
         wide = {arm: self._wide(arm) for arm in self.arms}
         compared = [arm for arm in self.arms if wide[arm].notna().to_numpy().any()]
         games = [g for g in self.games if all(wide[arm][g].notna().any() for arm in compared)]
@@ -137,9 +140,24 @@ class Scores:
             values={arm: complete[arm].to_numpy(dtype=float) for arm in self.arms},
         )
 
+    def _refuse_raw_only(self) -> None:
+        """Makes sure that every game has a scale.
+
+        Raises:
+            UnknownGame: if one has raw returns only.
+        """
+        without = [game for game in self.games if game not in self.normalization]
+        if without:
+            rest = len(without) < len(self.games)
+            raise UnknownGame(
+                f"No random and human returns are known for {listed(without)}: not in the table "
+                f"{self.normalization.id}, and not declared by the game itself. So there are raw "
+                "returns only, no normalised score and no mean over games: `ablate table STUDY "
+                "--kind scores` shows them."
+                f"{' The other games can be compared alone, with --game.' if rest else ''}"
+            )
+
     def _wide(self, arm: str) -> pd.DataFrame:
-        for game in self.games:
-            self.normalization.reference(game)
         rows = self.frame[self.frame["arm"] == arm]
         table = rows.pivot(index="seed", columns="game", values="score")
         return table.reindex(index=list(self.seeds), columns=list(self.games))
@@ -162,7 +180,7 @@ def collect(data: StudyData, options: Options) -> Scores:
         )
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
     games = chosen_games(options.games, study.games)
-    table = normalization(options.norm)
+    table = study_normalization(options.norm, games, data.declared)
     points = _points(data, options.at)
     expected = pd.MultiIndex.from_product(
         [arms, games, study.seeds], names=["arm", "game", "seed"]
@@ -276,13 +294,16 @@ def chosen_games(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tupl
         UnknownName: if the study has no such game.
         StatisticsError: if one is named twice.
     """
-    by_key = {game_key(game): game for game in known}
-    for game in chosen or ():
-        if game_key(game) not in by_key:
+    spelled = {game_key(game): game for game in known}
+    by_name = {
+        game: game if game in known else spelled.get(game_key(game)) for game in chosen or ()
+    }
+    for game, found in by_name.items():
+        if found is None:
             raise UnknownName(f"The study has no game {game!r}: {nearest(game, known)}")
     if chosen is None:
         return known
-    games = tuple(by_key[game_key(game)] for game in chosen)
+    games = tuple(found for found in by_name.values() if found is not None)
     if len(set(games)) < len(games):
         raise StatisticsError(f"A game is named twice among {listed(chosen)}: name it once.")
     return games

@@ -1,13 +1,13 @@
 """Everything recorded about one study, read once, as frames."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from sqlalchemy import Engine
 
 from results.database import reading
-from results.database.records import StudyRecord
+from results.database.records import NormalizationRow, StudyRecord
 
 CURVES = ("episode_return",)  # what the figures draw
 
@@ -22,12 +22,14 @@ class StudyData:
         evaluations: One row per test episode: run_id, arm, game, seed, env_frames, final,
             episode, episode_return, length, policy, truncated.
         curves: Per metric, the points: run_id, arm, game, seed, env_frames, value.
+        declared: By game, the returns that a task which is not in the tables declares of itself.
     """
 
     study: StudyRecord
     runs: pd.DataFrame
     evaluations: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
+    declared: Mapping[str, NormalizationRow] = field(default_factory=dict)
 
 
 def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyData:
@@ -49,5 +51,10 @@ def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyD
         evaluations=reading.evaluations(engine, name),
         curves={
             metric: reading.curve(engine, name, metric) for metric in curves if metric in written
+        },
+        declared={
+            game: row
+            for game, row in reading.declared_returns(engine).items()
+            if game in study.games
         },
     )

@@ -44,11 +44,35 @@ def runs_per_cell(scores: Scores) -> str:
 
 
 def normalised(scores: Scores) -> str:
-    """The scale of the scores."""
-    return (
+    """The scale of the scores, and the games whose scale is their own."""
+    own = scores.normalization.declared
+    if len(own) == len(scores.games):
+        return (
+            "Scores are normalised by the returns that the games declare of themselves (0 random, "
+            "1 their reference player; declared, nothing clipped)."
+        )
+    sentence = (
         "Scores are human-normalised (0 random, 1 human; "
-        f"table {scores.normalization.id}, nothing clipped)."
+        f"table {scores.normalization.table}, nothing clipped)"
     )
+    if own:
+        sentence += f"; for {listed(tuple(own))} by declared returns (1 is a reference player)"
+    return f"{sentence}."
+
+
+def references(scores: Scores) -> str:
+    """Where the random and human returns come from, game by game where that differs."""
+    known = [game for game in scores.games if game in scores.normalization]
+    own = [game for game in known if game in scores.normalization.declared]
+    sentences = []
+    if len(known) > len(own) or not known:
+        sentences.append(f"Random and human returns: table {scores.normalization.table}.")
+    if own:
+        sentences.append(f"Declared by the game itself (random, reference): {listed(own)}.")
+    raw = [game for game in scores.games if game not in known]
+    if raw:
+        sentences.append(f"Without either, and so without a score: {listed(raw)}.")
+    return " ".join(sentences)
 
 
 def t_interval(cells: Iterable[Estimate], options: Options) -> str:

@@ -129,7 +129,7 @@ def _caption(data: StudyData, scores: Scores, options: Options) -> str:
         f"The mean of games is one value per seed, over {', '.join(scores.matrices().games)}.",
         sure,
         captions.restricted(scores.matrices()),
-        f"Floor: games on which a cell's mean is at most {FLOOR} human-normalised; a "
+        f"Floor: games on which a cell's mean is at most {FLOOR} on that scale; a "
         "floor can hide an effect and feign an interaction.",
     )
 

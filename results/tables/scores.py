@@ -61,11 +61,13 @@ def scores_table(data: StudyData, options: Options) -> Table:
         caption=captions.paragraph(
             captions.compared(data, scores, options),
             captions.t_interval(cells.values(), options),
-            f"Random and human returns: table {table.id}.",
+            captions.references(scores),
         ),
         frame=_frame(cells),
         layout=Layout(
-            ("game", *scores.arms, "random", "human"), tuple(rows), legend=_legend(scores, "row")
+            ("game", *scores.arms, "random", _upper(scores)),
+            tuple(rows),
+            legend=_legend(scores, "row"),
         ),
     )
 
@@ -75,7 +77,10 @@ def hns_table(data: StudyData, options: Options) -> Table:
     scores = collect(data, options)
     cells = _cells(scores, scores.hns, options.ci)
     aggregates = study_aggregates(scores, options)
-    rows = [(Entry(game), *_game_row(scores, cells, game, digits=3)) for game in scores.games]
+    rows = [
+        (Entry(_labelled(scores, game)), *_game_row(scores, cells, game, digits=3))
+        for game in scores.games
+    ]
     by_metric = {
         metric: [one for one in aggregates.values if one.metric == metric] for metric in NAMES
     }
@@ -84,7 +89,7 @@ def hns_table(data: StudyData, options: Options) -> Table:
     ]
     return Table(
         kind="hns",
-        title=f"Human-normalised scores: {data.study.name}",
+        title=f"{_scale(scores)} scores: {data.study.name}",
         caption=captions.paragraph(
             captions.compared(data, scores, options),
             captions.normalised(scores),
@@ -136,6 +141,25 @@ def aggregates_table(data: StudyData, options: Options) -> Table:
             ("arm", "runs per game", *NAMES.values()), rows, legend=_legend(scores, "column")
         ),
     )
+
+
+def _scale(scores: Scores) -> str:
+    """What kind of scores they are, for a title."""
+    own = scores.normalization.declared
+    return "Human-normalised" if len(own) < len(scores.games) else "Normalised"
+
+
+def _upper(scores: Scores) -> str:
+    """The heading of the column of what counts as 1."""
+    own = scores.normalization.declared
+    if not own:
+        return "human"
+    return "declared" if len(own) == len(scores.games) else "human or declared"
+
+
+def _labelled(scores: Scores, game: str) -> str:
+    """A game, and that its scale is its own where it is."""
+    return f"{game} (declared)" if game in scores.normalization.declared else game
 
 
 def _cells(

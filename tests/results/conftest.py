@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results.database.records import ArmRecord, StudyRecord, ToggleRecord
+from results.database.records import (
+    ArmRecord,
+    NormalizationRow,
+    StudyRecord,
+    ToggleRecord,
+)
 from results.statistics.study_data import StudyData
 
 On = Mapping[str, str]  # toggle -> level that is on
@@ -18,6 +23,8 @@ REFERENCE = {  # random, human: Wang et al. 2016
     "CrazyClimber": (10780.5, 35829.4),
     "Pong": (-20.7, 14.6),
     "MsPacman": (307.3, 6951.6),
+    "Catch": (-0.6, 1.0),  # declares them itself
+    "gymnasium:CartPole-v1": (0.0, 1.0),  # declares none
 }
 DESIGNS = ("base", "full", "leave_one_out", "add_one_in")
 
@@ -117,6 +124,7 @@ def build_data(
     episodes: int = 2,
     points: int = 4,
     truncated: bool = False,
+    declared: Mapping[str, NormalizationRow] | None = None,
 ) -> StudyData:
     """A recorded study in which score(toggles on, game, seed) is each run's exact final HNS.
 
@@ -175,6 +183,7 @@ def build_data(
         runs=pd.DataFrame(runs),
         evaluations=pd.DataFrame(evaluations, columns=EVALUATION_COLUMNS),
         curves={"episode_return": pd.DataFrame(curve, columns=CURVE_COLUMNS)},
+        declared=declared if declared is not None else {},
     )
 
 

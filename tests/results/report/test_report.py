@@ -12,7 +12,14 @@ from results import report
 from results.database.attempts import AttemptWriter
 from results.database.engine import DatabaseError, open_database
 from results.database.queue import claim, register_worker
-from results.database.records import ArmRecord, EpisodeRow, RunRecord, StudyRecord, ToggleRecord
+from results.database.records import (
+    ArmRecord,
+    EpisodeRow,
+    NormalizationRow,
+    RunRecord,
+    StudyRecord,
+    ToggleRecord,
+)
 from results.database.store import submit
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
@@ -194,6 +201,24 @@ def test_a_study_without_any_result_still_has_a_report(make_data, make_study, ad
     assert "0 of 36 runs finished" in Page(page).text()
     assert sum(tag == "svg" for tag, _ in Page(page).tags) == 0
     assert Page(page).text().count("Not made.") == 4
+
+
+def test_a_study_of_raw_returns_only_has_a_report_with_curves_and_returns(make_data, make_study):
+    data = make_data(make_study(games=("gymnasium:CartPole-v1",)), lambda *_: 0.5)
+    text = Page(report.page(data, QUICK, written_at=NOW)).text()
+    assert "No score can be made on gymnasium:CartPole-v1: the returns are raw." in text
+    assert "human-normalised with the table" not in text
+    assert "Mean return of the episodes of each evaluation" in text
+    assert "so without a score: gymnasium:CartPole-v1." in text
+    assert "raw returns only, no normalised score and no mean over games" in text
+
+
+def test_declared_returns_are_told_from_a_table(make_data, make_study):
+    declared = {"Catch": NormalizationRow("Catch", -0.6, 1.0)}
+    data = make_data(make_study(games=("Pong", "Catch")), lambda *_: 0.5, declared=declared)
+    text = Page(report.page(data, QUICK, written_at=NOW)).text()
+    assert "human-normalised with the table wang2016: (return" in text
+    assert "The score on Catch is made of returns that the game declares of itself" in text
 
 
 def test_the_same_study_gives_the_same_page(finished_data, page):

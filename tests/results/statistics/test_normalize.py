@@ -1,7 +1,8 @@
 import pytest
 
+from results.database.records import NormalizationRow
 from results.statistics.errors import UnknownGame, UnknownName
-from results.statistics.normalize import game_key, normalization
+from results.statistics.normalize import game_key, normalization, study_normalization
 
 ATARI_100K = (
     *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
@@ -98,3 +99,38 @@ def test_a_game_like_no_other_is_not_taken_for_a_misspelling():
 def test_an_unknown_table_is_refused_with_the_nearest_name():
     with pytest.raises(UnknownName, match="did you mean 'wang2016'"):
         normalization("wang2015")
+
+
+CATCH = NormalizationRow("Catch", -0.6, 1.0)
+
+
+def test_a_game_that_no_table_holds_is_scored_by_what_it_declares():
+    table = study_normalization("wang2016", ("Catch",), {"Catch": CATCH})
+    assert table.score("Catch", -0.6) == 0
+    assert table.score("Catch", 1.0) == 1
+    assert (table.id, table.reference("Catch").source) == ("declared", "declared")
+
+
+def test_a_table_beside_declared_returns_names_whose_they_are():
+    table = study_normalization("wang2016", ("Pong", "Catch"), {"Catch": CATCH})
+    assert table.id == "wang2016, declared for Catch"
+    assert table.table == "wang2016"
+    assert table.score("Pong", 14.6) == 1
+
+
+def test_what_is_not_compared_leaves_the_table_as_it_is():
+    assert study_normalization("wang2016", ("Pong",), {"Catch": CATCH}) == normalization()
+
+
+def test_a_game_of_the_table_is_never_scored_by_declared_returns():
+    pong = {"Pong": NormalizationRow("Pong", 0.0, 1.0)}
+    table = study_normalization("wang2016", ("Pong",), pong)
+    assert table.score("Pong", 14.6) == 1
+    assert table.id == "wang2016"
+
+
+def test_one_version_of_a_task_does_not_speak_for_another():
+    declared = {"gymnasium:A-v0": NormalizationRow("gymnasium:A-v0", 0.0, 1.0)}
+    games = ("gymnasium:A-v0", "gymnasium:A-v1")
+    table = study_normalization("wang2016", games, declared)
+    assert [game in table for game in games] == [True, False]

@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from results.database.records import NormalizationRow
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownGame, UnknownName
 from results.statistics.options import Options
-from results.statistics.scores import collect, evaluation_interval
+from results.statistics.scores import chosen_games, collect, evaluation_interval
 
 
 @pytest.fixture
@@ -188,3 +189,40 @@ def test_arms_that_share_no_game_have_no_mean_to_compare(make_study, make_data):
     data = make_data(study, lambda *_: 0.5, missing=[("base", "Pong", 0), ("full", "Assault", 0)])
     with pytest.raises(IncompleteStudy, match="No game has a run of every arm"):
         collect(data, Options(partial=True)).matrices()
+
+
+def test_declared_returns_are_the_scale_of_a_game_that_no_table_holds(make_study, make_data):
+    study = make_study(games=("Pong", "Catch"), seeds=(0,))
+    declared = {"Catch": NormalizationRow("Catch", -0.6, 1.0)}
+    scores = collect(make_data(study, lambda *_: 0.25, declared=declared), Options())
+    assert scores.hns("base", "Catch") == pytest.approx([0.25])
+    assert scores.hns("base", "Pong") == pytest.approx([0.25])
+    assert scores.normalization.id == "wang2016, declared for Catch"
+    only = collect(make_data(study, lambda *_: 0.25), Options(games=("Pong",)))
+    assert only.normalization.id == "wang2016"
+
+
+def test_games_with_raw_returns_only_are_named_with_the_way_out(make_study, make_data):
+    games = ("Pong", "Catch", "gymnasium:CartPole-v1")
+    scores = collect(make_data(make_study(games=games, seeds=(0,)), lambda *_: 0.5), Options())
+    assert scores.hns("base", "Pong") == pytest.approx([0.5])
+    for ask in (lambda: scores.hns("base", "Catch"), scores.matrices):
+        with pytest.raises(UnknownGame) as refused:
+            ask()
+        said = str(refused.value)
+        assert "for Catch, gymnasium:CartPole-v1: not in the table wang2016" in said
+        assert "`ablate table STUDY --kind scores`" in said
+        assert "with --game" in said
+
+
+def test_a_study_of_raw_returns_only_is_not_sent_to_other_games(make_study, make_data):
+    scores = collect(make_data(make_study(games=("Catch",)), lambda *_: 0.5), Options())
+    with pytest.raises(UnknownGame) as refused:
+        scores.matrices()
+    assert "--game" not in str(refused.value)
+
+
+def test_two_versions_of_a_task_are_two_games():
+    known = ("gymnasium:A-v0", "gymnasium:A-v1")
+    assert chosen_games(("gymnasium:A-v0",), known) == ("gymnasium:A-v0",)
+    assert chosen_games(("gymnasium:A-v1",), known) == ("gymnasium:A-v1",)

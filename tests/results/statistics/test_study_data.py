@@ -5,8 +5,8 @@ import pytest
 from results.database.attempts import AttemptWriter
 from results.database.engine import DatabaseError, open_database
 from results.database.queue import claim, register_worker
-from results.database.records import EpisodeRow, RunRecord
-from results.database.store import submit
+from results.database.records import EpisodeRow, NormalizationRow, RunRecord
+from results.database.store import put_normalization, submit
 from results.statistics.options import Options
 from results.statistics.scores import collect
 from results.statistics.study_data import load
@@ -61,3 +61,11 @@ def test_curves_are_read_as_asked_and_those_nobody_wrote_are_left_out(engine, st
 def test_a_study_that_nobody_submitted_is_refused(engine, study):
     with pytest.raises(DatabaseError, match="synthetic"):
         load(engine, "syntetic")
+
+
+def test_what_the_studys_games_declare_comes_with_it(engine, make_study):
+    submit(engine, make_study(games=("Catch", "Pong"), name="declaring"), [])
+    rows = [NormalizationRow("Catch", -0.6, 1.0), NormalizationRow("gymnasium:A-v0", 0.0, 9.0)]
+    put_normalization(engine, "declared", rows)
+    put_normalization(engine, "wang2016", [NormalizationRow("Pong", -20.7, 14.6)])
+    assert load(engine, "declaring").declared == {"Catch": NormalizationRow("Catch", -0.6, 1.0)}

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from results.database.records import NormalizationRow
 from results.statistics.errors import IncompleteStudy, UnknownGame
 from results.statistics.options import Options
 from results.tables import build
@@ -170,3 +171,34 @@ def test_a_single_arm_is_not_the_best_of_anything(data):
     table = build("hns", data, Options(resamples=100, arms=("base",)))
     assert not any(entry.best for row in table.layout.rows for entry in row)
     assert table.layout.legend == ""
+
+
+CATCH = {"Catch": NormalizationRow("Catch", -0.6, 1.0)}
+
+
+def test_a_game_with_declared_returns_is_marked_beside_others(make_study, make_data):
+    data = make_data(make_study(games=("Pong", "Catch")), lambda *_: 0.5, declared=CATCH)
+    hns, scores = build("hns", data, FAST), build("scores", data, FAST)
+    assert [row[0] for row in texts(hns)[:2]] == ["Pong", "Catch (declared)"]
+    assert "table wang2016, nothing clipped); for Catch by declared returns" in hns.caption
+    assert scores.layout.header[-2:] == ("random", "human or declared")
+    assert texts(scores)[1][-2:] == ["-0.6", "1.0"]
+    assert "returns: table wang2016. Declared by the game itself (random, reference): Catch." in (
+        scores.caption
+    )
+
+
+def test_a_study_of_declared_returns_does_not_speak_of_humans(make_study, make_data):
+    data = make_data(make_study(games=("Catch",)), lambda *_: 0.5, declared=CATCH)
+    for kind in ("scores", "hns", "aggregates", "effects", "interactions"):
+        table = build(kind, data, FAST)
+        assert "declare" in table.caption.lower()
+        assert "uman" not in table.caption + " ".join(table.layout.header) + table.title
+
+
+def test_the_table_of_returns_says_which_games_have_no_score(make_study, make_data):
+    games = ("Catch", "gymnasium:CartPole-v1")
+    data = make_data(make_study(games=games), lambda *_: 0.5, declared=CATCH)
+    table = build("scores", data, FAST)
+    assert "and so without a score: gymnasium:CartPole-v1." in table.caption
+    assert texts(table)[1][-2:] == ["-", "-"]
