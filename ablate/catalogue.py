@@ -30,6 +30,7 @@ class Described:
     paper: str
     excludes: tuple[str, ...]
     requires: Mapping[str, object]
+    requires_image: bool
     settings: tuple[Setting, ...]
 
 
@@ -58,6 +59,7 @@ def _described(kind: type[Modification]) -> Described:
         paper=kind.paper,
         excludes=tuple(sorted(kind.excludes)),
         requires=dict(kind.requires),
+        requires_image=kind.requires_image,
         settings=tuple(_setting(name, field) for name, field in kind.model_fields.items()),
     )
 

@@ -19,12 +19,14 @@ from ablate.speed import Speed
 from ablate.study import Study, StudyError, StudyFile
 from agents import AGENT_VERSION
 from agents.assemble import AssemblyError, assemble
-from agents.config import AgentConfig, Budget, Protocol
+from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 from agents.cost import estimate_seconds
 from agents.modification import Modification
 from agents.modifications import REGISTRY
 from agents.parts import Parts
+from agents.training.environments import Task
 from agents.training.recipe import planned_updates
+from agents.training.replay import replay_bytes
 from results.database import reading, store
 from results.database.engine import open_database
 from results.database.errors import StudyConflict
@@ -43,6 +45,9 @@ from results.statistics.normalize import TABLES, normalization
 
 PRECISION = "fp32"
 
+DECLARED = "declared"
+"""The table of the returns that tasks declare themselves."""
+
 
 @dataclass(frozen=True)
 class PlannedArm:
@@ -52,16 +57,22 @@ class PlannedArm:
         record: As the database keeps it.
         config: Of the assembled agent.
         updates: How many updates its budget pays for.
+        replay_bytes: Memory that the replay of one run takes, by game.
     """
 
     record: ArmRecord
     config: AgentConfig
     updates: int
+    replay_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class AssembledStudy:
-    """A study whose arms are all agents: what is submitted, and what a plan shows."""
+    """A study whose arms are all agents: what is submitted, and what a plan shows.
+
+    Attributes:
+        declared: The returns that tasks without reference scores declare themselves.
+    """
 
     file: StudyFile
     study: StudyRecord
@@ -70,6 +81,7 @@ class AssembledStudy:
     runs: tuple[RunRecord, ...]
     arms: Mapping[str, PlannedArm]
     levels: tuple[ResolvedLevel, ...]
+    declared: tuple[NormalizationRow, ...]
     messages: tuple[str, ...]
 
 
@@ -126,6 +138,13 @@ class Plan:
         return counts
 
     @property
+    def replay_bytes(self) -> dict[str, int]:
+        """The memory that the replay of a run takes at most, by game."""
+        arms = self.assembled.arms.values()
+        games = self.assembled.study.games
+        return {game: max(arm.replay_bytes[game] for arm in arms) for game in games}
+
+    @property
     def seconds_to_do(self) -> float:
         """Seconds of work that are left, one run after the other."""
         return sum(run.seconds for run in self.runs if run.to_do)
@@ -156,6 +175,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
     records = tuple(arm.record for arm in arms.values())
     _check_that_arms_differ(file, records)
     levels = resolved_levels(resolution)
+    declared = _declared(resolution.tasks)
     return AssembledStudy(
         file=file,
         study=_study_record(resolution, records),
@@ -164,10 +184,11 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         runs=tuple(_run_record(specs[cell.arm], cell) for cell in grid.cells(study)),
         arms=arms,
         levels=levels,
+        declared=declared,
         messages=(
             *resolution.messages,
             *_absent_levels(study, levels, records),
-            *_games_without_reference(study.games),
+            *_about_references(study.games, declared),
         ),
     )
 
@@ -226,6 +247,8 @@ def submit(assembled: AssembledStudy, engine: Engine, *, retry_failed: bool = Fa
         store.put_normalization(
             engine, name, [NormalizationRow(row.game, row.random, row.human) for row in rows]
         )
+    if assembled.declared:
+        store.put_normalization(engine, DECLARED, assembled.declared)
     return submission
 
 
@@ -309,6 +332,7 @@ def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modifica
 
 
 def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunSpec) -> PlannedArm:
+    agent_steps = -(-resolution.budget.env_frames // FRAMES_PER_AGENT_STEP)
     return PlannedArm(
         record=ArmRecord(
             name=arm.name,
@@ -318,6 +342,10 @@ def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunS
         ),
         config=parts.config,
         updates=planned_updates(parts.config, resolution.budget),
+        replay_bytes={
+            task.name: replay_bytes(agent_steps, task.observation, parts.config)
+            for task in resolution.tasks
+        },
     )
 
 
@@ -340,8 +368,8 @@ def _study_record(resolution: Resolution, arms: tuple[ArmRecord, ...]) -> StudyR
         source=resolution.file.source,
         contents_sha256=resolution.study.contents_sha256,
         protocol=resolution.protocol_label,
-        env_frames=study.env_frames,
-        prefill_frames=study.prefill_frames,
+        env_frames=resolution.budget.env_frames,
+        prefill_frames=resolution.budget.prefill_frames,
         designs=tuple(study.designs),
         games=study.games,
         seeds=study.seeds,
@@ -365,10 +393,25 @@ def _absent_levels(
         yield f"no arm has {', '.join(absent)}: the designs ({designs}) leave that out"
 
 
-def _games_without_reference(games: Sequence[str]) -> Iterator[str]:
-    """A message if scores cannot be made of the returns on some games."""
+def _declared(tasks: Sequence[Task]) -> tuple[NormalizationRow, ...]:
+    """The returns of those tasks that declare them: games without a table of human scores."""
+    return tuple(
+        NormalizationRow(task.name, task.random_return, task.reference_return)
+        for task in tasks
+        if task.random_return is not None and task.reference_return is not None
+    )
+
+
+def _about_references(games: Sequence[str], declared: Sequence[NormalizationRow]) -> Iterator[str]:
+    """A message for every way in which scores are not made with the table of human scores."""
     table = normalization()
-    without = [game for game in games if game not in table]
+    for row in declared:
+        yield (
+            f"scores on {row.game} are made with the returns that it declares itself: random "
+            f"{row.random:g}, reference {row.human:g}"
+        )
+    own = {row.game for row in declared}
+    without = [game for game in games if game not in table and game not in own]
     if without:
         listed = ", ".join(without)
         yield f"no reference scores in {table.id} for {listed}: only raw returns will be shown"

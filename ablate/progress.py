@@ -169,6 +169,15 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
+def amount(size: int) -> str:
+    """A number of bytes in words: 3 KB, 412 MB, 26.2 GB."""
+    if size < 1_000_000:
+        return f"{max(1, round(size / 1e3)):,} KB"
+    if size < 1_000_000_000:
+        return f"{round(size / 1e6):,} MB"
+    return f"{size / 1e9:,.1f} GB"
+
+
 def counted(number: int, noun: str) -> str:
     """How many there are of something: 1 run, 2 runs."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

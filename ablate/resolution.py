@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from ablate.budget import resolve_budget
 from ablate.grid import toggle_label
 from ablate.study import ON, Study, StudyError, StudyFile, explain, nearest
 from agents.config import (
@@ -20,7 +21,8 @@ from agents.config import (
 )
 from agents.modification import Modification
 from agents.modifications import REGISTRY
-from agents.training.environments import GAMES, canonical_game
+from agents.training.environments import GAMES, Task, canonical_game, task
+from agents.training.environments.games import GYMNASIUM
 
 T = TypeVar("T")
 
@@ -36,6 +38,7 @@ class Resolution:
         file: Where it comes from, for messages.
         study: The contents with canonical game names, as submitted.
         effective: The same without toggles and levels that are the base agent.
+        tasks: What the games are, in their order.
         config: The base agent.
         protocol: With every field resolved.
         protocol_label: One text for one protocol.
@@ -47,6 +50,7 @@ class Resolution:
     file: StudyFile
     study: Study
     effective: Study
+    tasks: tuple[Task, ...]
     config: AgentConfig
     protocol: Protocol
     protocol_label: str
@@ -85,20 +89,23 @@ def resolve(file: StudyFile) -> Resolution:
 
     Raises:
         StudyError: If a game, protocol, modification or setting does not exist or a value is
-            refused, if a bundle's modifications exclude each other, or if a factor's level in
-            the full agent is the base agent.
+            refused, if a bundle's modifications exclude each other, if one of them needs images
+            that a game does not show, or if a factor's level in the full agent is the base agent.
     """
     study = file.study.model_copy(update={"games": _games(file)})
     config = _config(file)
     protocol = _protocol(file)
+    tasks = tuple(task(game, protocol) for game in study.games)
+    budget, about_budget = resolve_budget(file, config)
     toggles: dict[str, Levels] = {}
     kept = dict(study.toggles)
-    messages: list[str] = []
+    messages: list[str] = [*about_budget]
     for name, toggle in study.toggles.items():
         levels: dict[str, tuple[Modification, ...]] = {}
         for level in toggle.levels:
             label = toggle_label(name, level, toggle)
             found = _modifications(file, name, level)
+            _check_images(file, name, found, tasks)
             acting = tuple(item for item in found if item != item.null(config))
             for item in found:
                 if item not in acting:
@@ -120,10 +127,11 @@ def resolve(file: StudyFile) -> Resolution:
         file=file,
         study=study,
         effective=study.model_copy(update={"toggles": kept}),
+        tasks=tasks,
         config=config,
         protocol=protocol,
         protocol_label=protocol_label(protocol),
-        budget=Budget(env_frames=study.env_frames, prefill_frames=study.prefill_frames),
+        budget=budget,
         toggles=toggles,
         messages=tuple(messages),
     )
@@ -200,11 +208,29 @@ def _games(file: StudyFile) -> tuple[str, ...]:
         try:
             name = canonical_game(game)
         except ValueError as error:
-            raise file.error("games", f"has no game {game!r}; {nearest(game, GAMES)}.") from error
+            raise file.error("games", _no_such_game(game, error)) from error
         if name in found:
             raise file.error("games", f"has {name!r} twice; name it once.")
         found.append(name)
     return tuple(found)
+
+
+def _no_such_game(game: str, error: ValueError) -> str:
+    """What is wrong with the name of a game; gymnasium's many are known to the agent's side."""
+    if game.startswith(GYMNASIUM):
+        return f"has a game that cannot be played: {str(error).rstrip('.')}."
+    return f"has no game {game!r}; {nearest(game, GAMES)}, or {GYMNASIUM}ID for another task."
+
+
+def _check_images(
+    file: StudyFile, toggle: str, modifications: Sequence[Modification], tasks: Sequence[Task]
+) -> None:
+    """Refuses what transforms images where there are none."""
+    without = [one.name for one in tasks if not one.observation.is_image]
+    for item in modifications:
+        if item.requires_image and without:
+            problem = f"has {item.name}, which needs images, and {', '.join(without)} shows none;"
+            raise file.error(f"toggles.{toggle}", f"{problem} leave out the game or the toggle.")
 
 
 def _config(file: StudyFile) -> AgentConfig:

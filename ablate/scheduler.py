@@ -29,8 +29,8 @@ LOOK_EVERY_S = 2.0
 RECOVER_EVERY_S = 10.0
 """How often runs of dead workers are looked for, besides every time that one of ours dies."""
 
-GRACE_S = 30.0
-"""How long a worker may take to hand its run back before it is killed."""
+GRACE_S = 60.0
+"""How long a worker may take to save its run and hand it back before it is killed."""
 
 TICK_S = 0.1
 
@@ -165,7 +165,7 @@ class Scheduler:
             self._told_to_stop_at = now
             if self._interrupts and self._workers:
                 self._display.say(
-                    "Stopping: the workers hand their runs back to the queue. "
+                    "Stopping: the workers save their runs and hand them back to the queue. "
                     "Ctrl-C again stops them at once."
                 )
             for worker in self._workers.values():
@@ -257,6 +257,10 @@ class Scheduler:
                 again = f" (attempt {values['number']})" if values["number"] > 1 else ""
                 self._display.say(f"{label}: started{again}")
                 self._next_look = 0.0
+            case "resumed" | "checkpoint_refused" | "not_saved" as event if slot in self._in_hand:
+                self._display.say(
+                    f"{self._in_hand[slot].label}: {_about_checkpoint(event, values)}"
+                )
             case "progress" if slot in self._in_hand:
                 self._in_hand[slot] = replace(
                     self._in_hand[slot],
@@ -299,6 +303,21 @@ class Scheduler:
             in_hand=in_hand,
             seconds_left=self._standing.seconds_left(in_hand, len(self._slots)),
         )
+
+
+def _about_checkpoint(event: str, values: Mapping[str, Any]) -> str:
+    """What happened to a checkpoint of a run, in words."""
+    place = f"{values['env_frames']:,} env frames"
+    match event:
+        case "resumed":
+            attempts = f"attempt {values['number']} from attempt {values['parent']}"
+            return f"resumed at {place} ({attempts})"
+        case "checkpoint_refused":
+            return f"the checkpoint at {place} is passed over: {values['reason']}"
+    return (
+        f"no checkpoint could be written at {place} ({values['reason']}); the run goes on, and "
+        "tries again later"
+    )
 
 
 @contextmanager

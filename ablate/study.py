@@ -35,6 +35,12 @@ LONGEST_NAME = 40
 
 FRAMES_PER_AGENT_STEP = 4  # a study is read without the agent, which has the same constant
 
+SCALED = "scaled"
+"""The word for a budget that follows from the base agent's env_frames_per_update."""
+
+RESERVED_NAMES: Mapping[str, str] = {"dreams": "`ablate plot dreams RUN`"}
+"""Names that no study can have, and the command that uses the word."""
+
 
 class StudyError(Exception):
     """A study that cannot be read or run; one paragraph with file, key and remedy."""
@@ -64,6 +70,12 @@ def _protocol_table(value: object) -> object:
     return value
 
 
+def _frames_or_scaled(value: object) -> object:
+    if isinstance(value, str) and value != SCALED:
+        raise ValueError(f'wants a valid integer or "{SCALED}", not {value!r}')
+    return value
+
+
 def _toggle_table(value: object) -> object:
     """Gives every toggle levels: a plain bundle has one."""
     if not isinstance(value, dict):
@@ -75,6 +87,8 @@ def _toggle_table(value: object) -> object:
         return value
     return {**value, "in_full": next(iter(levels))}
 
+
+Frames = Annotated[int, Field(multiple_of=FRAMES_PER_AGENT_STEP)]
 
 Bundle = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 """Modification to settings."""
@@ -88,7 +102,7 @@ class Toggle(Table):
 
 
 class Study(Table):
-    """The contents of a study file."""
+    """The contents of a study file; a budget that is "scaled" is resolved with the agent."""
 
     name: str
     question: str = Field(min_length=1)
@@ -99,8 +113,12 @@ class Study(Table):
         Field(strict=False, min_length=1),
         BeforeValidator(_seed_list),
     ]
-    env_frames: int = Field(gt=0, multiple_of=FRAMES_PER_AGENT_STEP)
-    prefill_frames: int = Field(ge=0, multiple_of=FRAMES_PER_AGENT_STEP)
+    env_frames: Annotated[
+        Annotated[Frames, Field(gt=0)] | Literal["scaled"], BeforeValidator(_frames_or_scaled)
+    ]
+    prefill_frames: Annotated[
+        Annotated[Frames, Field(ge=0)] | Literal["scaled"], BeforeValidator(_frames_or_scaled)
+    ]
     protocol: Annotated[dict[str, Any], BeforeValidator(_protocol_table)] = {"base": "atari100k"}
     agent: dict[str, Any] = {}
     toggles: dict[str, Annotated[Toggle, BeforeValidator(_toggle_table)]] = {}
@@ -199,6 +217,8 @@ def explain(
         toggle = raw.get("toggles", {}).get(location[1], {})
         if isinstance(toggle, dict) and "levels" not in toggle:
             del location[2:4]
+    if location[:1] in (["env_frames"], ["prefill_frames"]):
+        del location[1:]  # which of the kinds that it may be
     key = _key(inside, location)
     value = first.get("input")
     match first["type"]:
@@ -223,6 +243,22 @@ def explain(
             return f"`{key}` {first['ctx']['error']}."
     message = first["msg"].removeprefix("Input ")
     return f"`{key}` {message}, not {value!r}."
+
+
+def check_budget(path: str, env_frames: int, prefill_frames: int) -> None:
+    """Refuses a prefill that leaves nothing of the budget.
+
+    Args:
+        path: What messages call the file.
+        env_frames: Of every run.
+        prefill_frames: Of them, with random actions.
+
+    Raises:
+        StudyError: If no frame is left to train in.
+    """
+    if prefill_frames >= env_frames:
+        problem = f"is {prefill_frames}, which leaves nothing of env_frames = {env_frames}"
+        raise _error(path, "prefill_frames", f"{problem} to train in.")
 
 
 def _key(inside: str, location: Iterable[str | int]) -> str:
@@ -262,6 +298,9 @@ def _check_names(path: str, stem: str, study: Study) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", study.name):
         raise _error(path, "name", f"is {study.name!r}; letters, digits, _ and - are allowed.")
     _check_length(path, "name", study.name)
+    if study.name in RESERVED_NAMES:
+        problem = f"is {study.name!r}, a word that {RESERVED_NAMES[study.name]} needs;"
+        raise _error(path, "name", f"{problem} give the study and its file another name.")
     for name, toggle in study.toggles.items():
         for word in (name, *toggle.levels):
             if not re.fullmatch(r"[A-Za-z0-9_]+", word):
@@ -299,8 +338,8 @@ def _check_repetitions(path: str, study: Study) -> None:
 
 
 def _check_sizes(path: str, study: Study) -> None:
-    if study.prefill_frames >= study.env_frames:
-        problem = f"is {study.prefill_frames}, which leaves nothing of env_frames = "
-        raise _error(path, "prefill_frames", f"{problem}{study.env_frames} to train in.")
+    env_frames, prefill_frames = study.env_frames, study.prefill_frames
+    if isinstance(env_frames, int) and isinstance(prefill_frames, int):
+        check_budget(path, env_frames, prefill_frames)
     if not study.toggles and (wanting := [name for name in study.designs if name != "base"]):
         raise _error(path, "designs", f"has {wanting[0]!r}, but the study has no [toggles] table.")

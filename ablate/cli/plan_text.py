@@ -4,7 +4,7 @@ from typing import Any
 
 from ablate.cli.output import table
 from ablate.planner import Plan
-from ablate.progress import counted, duration
+from ablate.progress import amount, counted, duration
 from ablate.resolution import ResolvedModification
 from results.database.records import Submission
 
@@ -47,6 +47,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "prefill_frames": study.prefill_frames,
         "protocol": study.protocol,
         "evaluation": study.evaluation,
+        "replay_bytes": plan.replay_bytes,
         "seconds_to_do": plan.seconds_to_do,
         "seconds_measured": plan.measured,
         "messages": assembled.messages,
@@ -84,6 +85,7 @@ def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
     things.append(f"Protocol {study.protocol}; score from {study.evaluation}")
     counts = ", ".join(f"{number} {word}" for word, number in plan.counts.items() if number)
     things.append(f"Runs: {counts}")
+    things.append(_memory_text(plan, slots))
     things.append(_time_text(plan, slots))
     return things
 
@@ -115,6 +117,13 @@ def _time_text(plan: Plan, slots: int) -> str:
     busy = min(slots, len(to_do))
     time = duration(plan.seconds_to_do / busy)
     return f"Time: about {time} with {counted(busy, 'worker')} ({basis})"
+
+
+def _memory_text(plan: Plan, slots: int) -> str:
+    largest = max(plan.replay_bytes.values())
+    busy = min(slots, max(1, sum(run.to_do for run in plan.runs)))
+    together = "" if busy == 1 else f", {amount(busy * largest)} with {counted(busy, 'worker')}"
+    return f"Memory: the replay of a run takes up to {amount(largest)}{together}"
 
 
 def _settings(modification: ResolvedModification) -> str:

@@ -1,5 +1,6 @@
 """How the standing of studies is put into words."""
 
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,9 @@ from ablate.cli.output import table
 from ablate.progress import counted, duration
 from ablate.standing import Standing, last_line, run_label
 from results.database.records import RunState, StudyRecord
+
+MOST_LISTED = 50
+"""Runs that are listed one by one; of more, `--json` tells."""
 
 STATES = tuple(state.value for state in RunState)
 
@@ -52,6 +56,8 @@ def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
                 "seed": row["seed"],
                 "state": row["state"],
                 "attempts": row["attempts"],
+                "parent_attempt": _whole_or_none(row["parent_attempt"]),
+                "resumed_env_frames": _whole_or_none(row["resumed_env_frames"]),
                 "env_frames": row["env_frames"],
                 "updates": row["updates"],
                 "seconds": None if pd.isna(row["seconds"]) else row["seconds"],
@@ -84,19 +90,46 @@ def study_tables(study: StudyRecord, runs: pd.DataFrame, *, retry: str) -> list[
     if len(running):
         rows = [
             (
+                row["run_id"],
                 run_label(row["arm"], row["game"], row["seed"]),
                 f"{row['env_frames'] / study.env_frames:.0%}",
+                _attempt(row),
                 f"{row['host']}:{row['pid']}",
                 f"{_seconds_since(row['heartbeat_at'])} ago",
             )
             for row in running.to_dict("records")
         ]
-        things.append(table("Running", ["run", "#done", "worker", "last heard"], rows))
+        columns = ["#id", "run", "#done", "attempt", "worker", "last heard"]
+        things.append(table("Running", columns, rows))
     if standing.failures:
         rows_failed = [(failure.run, last_line(failure.error)) for failure in standing.failures]
         things.append(table("Failed", ["run", "why"], rows_failed))
         things.append(retry)
+    things.append(_listing(study, runs))
     return things
+
+
+def _listing(study: StudyRecord, runs: pd.DataFrame) -> Any:
+    """Every run with its id, which `ablate plot dreams` and `ablate diff` take."""
+    if len(runs) > MOST_LISTED:
+        return f"The ids of all runs: `ablate status {study.name} --json`."
+    rows = [
+        (row["run_id"], run_label(row["arm"], row["game"], row["seed"]), row["state"])
+        for row in runs.to_dict("records")
+    ]
+    return table("Runs", ["#id", "run", "state"], rows)
+
+
+def _attempt(row: Mapping[Hashable, Any]) -> str:
+    """Which attempt at a run is under way, and where it went on."""
+    if pd.isna(row["resumed_env_frames"]):
+        return str(row["attempt"])
+    place = f"{row['resumed_env_frames']:,} env frames"
+    return f"{row['attempt']}, resumed at {place} from attempt {row['parent_attempt']}"
+
+
+def _whole_or_none(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def _count(runs: pd.DataFrame, arm: str, game: str) -> int:

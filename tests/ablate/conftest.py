@@ -1,5 +1,6 @@
 """A small study, and the command line in an empty directory."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copyfile
@@ -9,7 +10,10 @@ from hypothesis import settings
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
+from ablate import planner, worker
+from ablate.attempt import Train
 from ablate.cli.main import app
+from ablate.planner import assemble_study
 from ablate.study import StudyFile, parse_study
 from results.database.engine import open_database
 
@@ -106,3 +110,30 @@ def engine(tmp_path: Path, empty_database: Path) -> Iterator[Engine]:
     engine = open_database(copyfile(empty_database, tmp_path / "ablate.sqlite"))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def submitted(parsed: Parsed, engine: Engine) -> Engine:
+    """Puts the small study with one seed and one game into the queue: four runs."""
+    file = parsed(("seeds = 2", "seeds = 1"), ('["Pong", "Assault"]', '["Pong"]'))
+    planner.submit(assemble_study(file), engine)
+    return engine
+
+
+@pytest.fixture
+def work(submitted: Engine) -> Callable[..., list[dict[str, object]]]:
+    """Works with a stand-in for training, and returns what the worker said."""
+
+    def run(train: Train, stop: worker.Stop | None = None) -> list[dict[str, object]]:
+        said: list[dict[str, object]] = []
+        worker.work(
+            submitted,
+            study="mini",
+            slot=0,
+            train=train,
+            send=lambda message: said.append(dict(message)),
+            stop=stop or worker.Stop(os.getppid()),
+        )
+        return said
+
+    return run

@@ -21,6 +21,11 @@ def test_settings_have_a_type_and_a_default() -> None:
     )
 
 
+def test_what_needs_images_is_told() -> None:
+    assert find_modification("random_shift").requires_image
+    assert not find_modification("replay_ratio").requires_image
+
+
 def test_an_unknown_modification_names_the_nearest() -> None:
     with pytest.raises(StudyError, match="nearest: random_shift"):
         find_modification("randomshift")

@@ -1,14 +1,19 @@
 import json
 
 import pytest
+from sqlalchemy import select
 
 from ablate import planner
 from ablate.planner import assemble_study, existing_database, make_plan, submit
 from ablate.runspec import RunSpec
 from ablate.study import StudyError, parse_study
 from ablate.study_files import find_study
+from agents.observation import Observation
+from agents.training.replay import replay_bytes
 from results.database import queue, reading
+from results.database.engine import read
 from results.database.errors import DatabaseError
+from results.database.schema import Normalization
 
 
 def finish(engine, seconds: float) -> None:
@@ -212,3 +217,49 @@ def test_the_largest_numbers_can_be_submitted(parsed, engine) -> None:
     assembled = assemble_study(parsed(*changes))
     assert planner.submit(assembled, engine).new == 8
     assert len(make_plan(assembled, engine).runs) == 8
+
+
+CATCH = (
+    ('["Pong", "Assault"]', '["Catch", "gymnasium:CartPole-v1"]'),
+    ("[toggles.augmentation]\nrandom_shift = { pad = 3 }\n", ""),
+)
+
+
+def test_declared_returns_come_with_the_study(parsed, engine) -> None:
+    assembled = assemble_study(parsed(*CATCH))
+    [declared] = assembled.declared
+    assert (declared.game, declared.human) == ("Catch", 1.0)
+    assert -1 < declared.random < 0
+    about_catch, about_cartpole = assembled.messages
+    assert about_catch == (
+        "scores on Catch are made with the returns that it declares itself: random "
+        f"{declared.random:g}, reference 1"
+    )
+    assert "for gymnasium:CartPole-v1: only raw returns" in about_cartpole
+    submit(assembled, engine)
+    submit(assembled, engine)
+    with read(engine) as session:
+        rows = session.scalars(select(Normalization).where(Normalization.table_id == "declared"))
+        assert [(row.game, row.human_return) for row in rows] == [("Catch", 1.0)]
+
+
+def test_a_game_with_human_scores_declares_nothing(parsed) -> None:
+    assert assemble_study(parsed()).declared == ()
+
+
+def test_a_plan_knows_the_memory_of_every_game(parsed) -> None:
+    plan = make_plan(assemble_study(parsed(*CATCH)), None)
+    steps, config = 500, plan.assembled.arms["base"].config
+    assert plan.replay_bytes == {
+        "Catch": replay_bytes(steps, Observation((1, 32, 32)), config),
+        "gymnasium:CartPole-v1": replay_bytes(steps, Observation((4,)), config),
+    }
+
+
+def test_the_numbers_of_a_scaled_budget_are_recorded(parsed, engine) -> None:
+    scaled = assemble_study(parsed(("= 2_000", '= "scaled"'), ("= 400", '= "scaled"')))
+    submit(scaled, engine)
+    record = reading.load_study(engine, "mini")
+    assert (record.env_frames, record.prefill_frames) == (6_400_000, 192_000)
+    written = assemble_study(parsed(("= 2_000", "= 6_400_000"), ("= 400", "= 192_000")))
+    assert {run.identity for run in scaled.runs} == {run.identity for run in written.runs}

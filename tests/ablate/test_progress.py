@@ -8,6 +8,7 @@ from ablate.progress import (
     PlainDisplay,
     RunInHand,
     View,
+    amount,
     display_for,
     duration,
 )
@@ -39,6 +40,21 @@ def text(of: Console) -> str:
 )
 def test_a_duration_is_put_into_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (12, "1 KB"),
+        (3_400, "3 KB"),
+        (999_400, "999 KB"),
+        (412_000_000, "412 MB"),
+        (26_214_000_000, "26.2 GB"),
+        (9_000_000_000_000, "9,000.0 GB"),
+    ],
+)
+def test_an_amount_of_memory_is_put_into_words(size: int, words: str) -> None:
+    assert amount(size) == words
 
 
 def test_cancelled_runs_do_not_count() -> None:

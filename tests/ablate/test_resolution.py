@@ -43,7 +43,10 @@ def test_games_get_their_canonical_names(parsed) -> None:
     ("old", "new", "key", "hint"),
     [
         ('"Assault"]', '"Asault"]', "games", "nearest: Assault"),
+        ('"Assault"]', '"Cach"]', "games", "nearest: Catch"),
         ('"Assault"]', '"pong"]', "games", "'Pong' twice"),
+        ('"Assault"]', '"gymnasium:CartPol-v1"]', "games", "gymnasium:CartPole-v1"),
+        ('"Assault"]', '"gymnasium:Pendulum-v1"]', "games", "discrete"),
         ("random_shift =", "random_shfit =", "toggles.augmentation", "nearest: random_shift"),
         (
             "pad = 3",
@@ -154,3 +157,20 @@ def test_the_evaluation_is_put_into_words() -> None:
     protocol = Protocol(final_evaluation_episodes=1, max_env_frames_per_episode=6000)
     assert evaluation_phrase(protocol) == "1 episode, argmax, at most 6,000 env frames"
     assert evaluation_phrase(Protocol()) == "32 episodes, argmax, at most 108,000 env frames"
+
+
+VECTOR = ('["Pong", "Assault"]', '["Catch", "gymnasium:CartPole-v1"]')
+WITHOUT_IMAGES = ("[toggles.augmentation]\nrandom_shift = { pad = 3 }\n", "")
+
+
+def test_other_tasks_than_atari_are_games(parsed) -> None:
+    found = resolve(parsed(VECTOR, WITHOUT_IMAGES))
+    assert found.study.games == ("Catch", "gymnasium:CartPole-v1")
+    assert [one.observation.shape for one in found.tasks] == [(1, 32, 32), (4,)]
+
+
+def test_a_modification_that_needs_images_is_refused_where_there_are_none(problem) -> None:
+    said = problem(VECTOR)
+    assert "`toggles.augmentation` has random_shift, which needs images" in said
+    assert "gymnasium:CartPole-v1 shows none" in said
+    assert "Catch" not in said

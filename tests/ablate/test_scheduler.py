@@ -23,8 +23,8 @@ from results.database.engine import open_database
 
 def say(event, claim=None, **values):
     if claim is not None:
-        values |= {"run_id": claim.run_id, "arm": claim.arm, "game": claim.game,
-                   "seed": claim.seed, "number": claim.number}
+        values = {"run_id": claim.run_id, "arm": claim.arm, "game": claim.game,
+                  "seed": claim.seed, "number": claim.number, **values}
     print(json.dumps({"event": event, **values}), flush=True)
 
 engine = open_database(sys.argv[1])
@@ -247,3 +247,20 @@ def test_it_waits_for_runs_in_the_hands_of_others(schedule, engine, display) -> 
     outcome = schedule()
     assert outcome.counts["finished"] == 8
     assert outcome.finished_here == 7
+
+
+def test_what_happens_to_checkpoints_is_told(schedule, display) -> None:
+    schedule(
+        "say('checkpoint_refused', claim, env_frames=160000, reason='it is damaged')\n"
+        "    say('resumed', claim, env_frames=120000, number=3, parent=2)\n"
+        "    say('not_saved', claim, env_frames=160000, reason='no room')"
+    )
+    label = "base · Pong · seed 0"
+    assert f"{label}: the checkpoint at 160,000 env frames is passed over: it is damaged" in (
+        display.lines
+    )
+    assert f"{label}: resumed at 120,000 env frames (attempt 3 from attempt 2)" in display.lines
+    assert (
+        f"{label}: no checkpoint could be written at 160,000 env frames (no room); the run goes "
+        "on, and tries again later"
+    ) in display.lines

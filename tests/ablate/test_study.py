@@ -71,6 +71,9 @@ def test_a_study_is_frozen(parsed) -> None:
         ("env_frames = 2_000", 'env_frames = "4"', "env_frames", "valid integer"),
         ("env_frames = 2_000", "env_frames = 2000.0", "env_frames", "valid integer"),
         ("env_frames = 2_000", "env_frames = true", "env_frames", "valid integer"),
+        ("env_frames = 2_000", 'env_frames = "scaled!"', "env_frames", '"scaled"'),
+        ("prefill_frames = 400", "prefill_frames = -4", "prefill_frames", "equal to 0"),
+        ("prefill_frames = 400", "prefill_frames = 401", "prefill_frames", "multiple of 4"),
         ("env_frames = 2_000", "env_frames = 0", "env_frames", "greater than 0"),
         ("prefill_frames = 400", "", "prefill_frames", "missing"),
         ("prefill_frames = 400", "prefill_frames = 2_000", "prefill_frames", "nothing"),
@@ -220,3 +223,13 @@ def test_frames_come_in_whole_agent_steps(problem) -> None:
     assert study.FRAMES_PER_AGENT_STEP == config.FRAMES_PER_AGENT_STEP
     said = problem(("env_frames = 2_000", "env_frames = 2002"))
     assert "`env_frames` should be a multiple of 4, not 2002" in said
+
+
+def test_a_budget_may_be_scaled(parsed) -> None:
+    study = parsed(("= 2_000", '= "scaled"'), ("= 400", '= "scaled"')).study
+    assert (study.env_frames, study.prefill_frames) == ("scaled", "scaled")
+
+
+def test_no_study_is_called_as_a_command_needs_the_word(edited) -> None:
+    with pytest.raises(StudyError, match=r"`name` is 'dreams'.*`ablate plot dreams RUN`"):
+        parse_study(edited(('"mini"', '"dreams"')), path="dreams.toml", stem="dreams")

@@ -1,71 +1,31 @@
+import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile, copytree
 
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 import ablate
 from ablate import planner, worker
 from ablate.planner import assemble_study
-from ablate.runspec import RunSpec
-from agents.training.reports import Episode, EpisodeResult, Evaluation, Metrics, Progress
+from ablate.processes import worker_environment
+from agents.training.reports import Progress
 from results.database import queue, reading
+from results.database.engine import open_database
 from results.database.errors import DatabaseError
 
 REPORTS = (
     Progress(env_frames=400, updates=0, phase="prefill"),
-    Episode(env_frames=400, episode_return=-3.0, length=100, truncated=True),
-    Metrics(env_frames=800, updates=5, values={"model_loss": 2.5}),
-    Evaluation(2000, True, "argmax", (EpisodeResult(0, 12.0, 90, False),)),
     Progress(env_frames=2000, updates=9, phase="evaluate"),
 )
 
 
-class Never(worker.Stop):
-    """Says nothing, or what it is told to say after so many questions."""
-
-    def __init__(self, after: int | None = None) -> None:
-        super().__init__(os.getppid())
-        self.left = after
-
-    def reason(self) -> str | None:
-        if self.left is None:
-            return None
-        self.left -= 1
-        return "the test says so" if self.left < 0 else None
-
-
-@pytest.fixture
-def submitted(parsed, engine):
-    """Puts the small study with one seed and one game into the queue: four runs."""
-    file = parsed(("seeds = 2", "seeds = 1"), ('["Pong", "Assault"]', '["Pong"]'))
-    planner.submit(assemble_study(file), engine)
-    return engine
-
-
-@pytest.fixture
-def work(submitted):
-    """Works with a stand-in for training, and returns what the worker said."""
-
-    def run(train, stop=None) -> list[dict[str, object]]:
-        said: list[dict[str, object]] = []
-        worker.work(
-            submitted,
-            study="mini",
-            slot=0,
-            train=train,
-            send=lambda message: said.append(dict(message)),
-            stop=stop or Never(),
-        )
-        return said
-
-    return run
-
-
-def finishing(spec, parts):
+def finishing(spec, parts, checkpoints, resume):
     yield from REPORTS
 
 
@@ -75,27 +35,10 @@ def test_a_worker_works_on_one_run_after_the_other(work, submitted) -> None:
     assert reading.counts(submitted, "mini")["finished"] == 4
 
 
-def test_everything_that_a_run_reports_is_written(work, submitted) -> None:
-    work(finishing)
-    losses = reading.curve(submitted, "mini", "model_loss")
-    assert losses[["env_frames", "value"]].to_numpy().tolist() == [[800, 2.5]] * 4
-    returns = reading.curve(submitted, "mini", "episode_return")
-    assert returns["value"].tolist() == [-3.0] * 4
-    row = reading.evaluations(submitted, "mini").iloc[0]
-    assert (row["episode_return"], row["length"], row["final"], row["policy"]) == (
-        12.0,
-        90,
-        True,
-        "argmax",
-    )
-    runs = reading.runs(submitted, "mini")
-    assert (runs["env_frames"].tolist(), runs["updates"].tolist()) == ([2000] * 4, [9] * 4)
-
-
 def test_the_agent_of_the_arm_is_trained(work) -> None:
     trained = {}
 
-    def remembering(spec, parts):
+    def remembering(spec, parts, checkpoints, resume):
         trained[parts.config.env_frames_per_update, len(parts.views)] = spec.game
         yield from REPORTS
 
@@ -108,48 +51,10 @@ def test_the_agent_of_the_arm_is_trained(work) -> None:
     }
 
 
-def test_a_run_that_raises_fails_and_the_worker_goes_on(work, submitted) -> None:
-    def failing(spec, parts):
-        yield REPORTS[0]
-        if not parts.views:
-            raise ValueError("too dark")
-
-    said = work(failing)
-    failed = [message for message in said if message["event"] == "failed"]
-    assert [message["error"] for message in failed] == ["ValueError: too dark"] * 2
-    counts = reading.counts(submitted, "mini")
-    assert (counts["failed"], counts["finished"]) == (2, 2)
-    errors = reading.runs(submitted, "mini")["error"].dropna()
-    assert all("Traceback" in error and "too dark" in error for error in errors)
-
-
-def test_a_worker_that_is_stopped_hands_its_run_back(work, submitted) -> None:
-    said = work(finishing, Never(after=3))
-    assert said[-1]["event"] == "released"
-    assert reading.counts(submitted, "mini")["queued"] == 4
-
-
-def test_a_stopped_run_closes_its_environments(work) -> None:
-    closed, kept = [], []
-
-    def holding(spec):
-        try:
-            yield from REPORTS
-        finally:
-            closed.append(spec.game)
-
-    def train(spec, parts):
-        kept.append(holding(spec))  # or it would be closed when nobody holds it any more
-        return kept[-1]
-
-    work(train, Never(after=2))
-    assert closed == ["Pong"]
-
-
 def test_a_worker_that_lost_its_run_goes_on_quietly(work, submitted) -> None:
     losing = iter([True])
 
-    def slow(spec, parts):
+    def slow(spec, parts, checkpoints, resume):
         yield REPORTS[0]
         if next(losing, False):
             queue.release_dead(submitted, process_is_alive=lambda pid, started_at: False)
@@ -162,43 +67,12 @@ def test_a_worker_that_lost_its_run_goes_on_quietly(work, submitted) -> None:
 
 
 def test_a_database_that_cannot_be_written_ends_the_worker(work) -> None:
-    def filling(spec, parts):
+    def filling(spec, parts, checkpoints, resume):
         raise DatabaseError("the disk is full")
         yield
 
     with pytest.raises(DatabaseError, match="the disk is full"):
         work(filling)
-
-
-def test_a_run_of_another_agent_version_fails_with_the_difference(
-    work, submitted, monkeypatch
-) -> None:
-    monkeypatch.setattr(worker, "AGENT_VERSION", 99)
-    said = work(finishing)
-    failed = [message["error"] for message in said if message["event"] == "failed"]
-    assert len(failed) == 4
-    assert "agent_version: 1 then, 99 now" in failed[0]
-    assert "submit the study under a new name" in failed[0]
-
-
-def test_a_run_that_cannot_be_built_any_more_fails_with_the_reason(parsed) -> None:
-    run = assemble_study(parsed()).runs[0]
-    spec = RunSpec.from_json(run.specification)
-    gone = replace(spec, modifications=(("no_such_thing", {}),))
-    with pytest.raises(worker.OutdatedRun, match="no_such_thing"):
-        worker.rebuild(gone, run.identity)
-
-
-def test_every_run_is_rebuilt_as_it_was_submitted(parsed) -> None:
-    for run in assemble_study(parsed()).runs:
-        spec = RunSpec.from_json(run.specification)
-        assert worker.rebuild(spec, run.identity).describe() is not None
-
-
-def test_infinite_settings_survive_the_queue(parsed) -> None:
-    run = assemble_study(parsed(("= 64", "= inf"), ("= 32 }", "= 64 }"))).runs[0]
-    spec = RunSpec.from_json(run.specification)
-    assert worker.rebuild(spec, run.identity).config.env_frames_per_update == float("inf")
 
 
 def test_a_worker_notices_that_its_scheduler_is_gone() -> None:
@@ -231,3 +105,117 @@ def test_a_worker_without_a_database_says_so_and_exits_with_its_own_code(tmp_pat
     assert done.returncode == worker.EXIT_DATABASE
     assert '"event": "database_error"' in done.stdout
     assert "none.sqlite" in done.stdout
+
+
+KILLED = """
+import os, signal, sys
+from ablate import worker
+from agents.training import loop
+from agents.training.reports import Metrics
+from results.database.engine import open_database
+
+def train(spec, parts, checkpoints, resume):
+    for report in worker.train(spec, parts, checkpoints, resume):
+        yield report
+        if isinstance(report, Metrics) and 500 <= report.env_frames <= 700:
+            checkpoints.request()
+        if report.env_frames >= 900:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+loop.set_up_process()
+stop = worker.Stop(os.getppid())
+engine = open_database(sys.argv[1])
+worker.work(engine, study=None, slot=0, train=train, send=lambda message: None, stop=stop)
+"""
+
+UNDISTURBED = """
+import json, os, sys
+from ablate import worker
+from agents.training import loop
+from results.database import queue
+from results.database.engine import open_database
+
+loop.set_up_process()
+for path in sys.argv[1:]:
+    engine, stop = open_database(path), worker.Stop(os.getppid())
+    queue.release_dead(engine)
+    send = lambda message: print(json.dumps({"path": path, **message}))
+    worker.work(engine, study=None, slot=0, train=worker.train, send=send, stop=stop)
+"""
+
+
+def python(code: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Runs code in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=worker_environment(os.environ),
+        timeout=300,
+        check=False,
+    )
+
+
+def results_of(path: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """The evaluations of the only run, and its curves, but for those of time and speed."""
+    engine = open_database(path)
+    timed = ("seconds/", "env_frames_per_second", "updates_per_second")
+    curves = {
+        metric: reading.curve(engine, "mini", metric)
+        for metric in reading.metrics(engine, "mini")
+        if not metric.startswith(timed)
+    }
+    evaluations = reading.evaluations(engine, "mini")
+    engine.dispose()
+    return evaluations, curves
+
+
+def test_a_run_whose_worker_was_killed_ends_as_if_nothing_had_happened(
+    parsed, tmp_path, empty_database
+) -> None:
+    file = parsed(
+        ('"base", "full", "leave_one_out", "add_one_in"', '"full"'),
+        ('["Pong", "Assault"]', '["Pong"]'),
+        ("seeds = 2", "seeds = 1"),
+        ("env_frames = 2_000", "env_frames = 1_200"),
+        ("evaluate_every = 1_000", "evaluate_every = 800"),
+        ("evaluation_episodes = 1", 'evaluation_episodes = 2\nevaluation_policy = "sample"'),
+    )
+    places = ("undisturbed", "killed", "cut_short", "foreign")
+    paths = {place: tmp_path / place / "ablate.sqlite" for place in places}
+    for place in ("undisturbed", "killed"):
+        paths[place].parent.mkdir()
+        engine = open_database(copyfile(empty_database, paths[place]))
+        planner.submit(assemble_study(file), engine)
+        engine.dispose()
+    assert python(KILLED, str(paths["killed"])).returncode == -signal.SIGKILL
+    for place in places[2:]:
+        copytree(paths["killed"].parent, paths[place].parent)
+    newest = {
+        place: max(path.parent.rglob("*.pt"), key=lambda file: int(file.name.split("-")[0]))
+        for place, path in paths.items()
+        if place != "undisturbed"
+    }
+    newest["cut_short"].write_bytes(newest["cut_short"].read_bytes()[:1000])
+    for path in newest["foreign"].parent.iterdir():
+        path.write_bytes(b"a checkpoint of something else")
+
+    done = python(UNDISTURBED, *map(str, paths.values()))
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    resumed = {Path(m["path"]).parent.name: m for m in said if m["event"] == "resumed"}
+    assert set(resumed) == {"killed", "cut_short"}
+    last = resumed["killed"]["env_frames"]
+    assert 500 < resumed["cut_short"]["env_frames"] < last < 800  # where it had evaluated
+    assert sum(m["event"] == "checkpoint_refused" for m in said) == 3
+    assert sum(m["event"] == "finished" for m in said) == 4
+    evaluations, curves = results_of(paths["undisturbed"])
+    assert len(evaluations) == 3
+    assert len(curves) > 20
+    for place in places[1:]:
+        again, curves_again = results_of(paths[place])
+        assert_frame_equal(again, evaluations, check_exact=True)
+        assert curves_again.keys() == curves.keys()
+        for metric, curve in curves.items():
+            assert_frame_equal(curves_again[metric], curve, check_exact=True)
+        assert not list(paths[place].parent.rglob("*.pt"))

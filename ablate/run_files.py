@@ -1,0 +1,71 @@
+"""Run files: where the checkpoints of one run lie, and what becomes of them.
+
+The database knows which files count, by paths relative to its checkpoint directory; every run has
+a folder of its own there.
+"""
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from agents.training.checkpoint import Checkpoint, Checkpoints, load
+from results.database.records import CheckpointRow
+
+EVERY_SECONDS = 300.0
+"""Between two checkpoints of a run, at least."""
+
+FOLDER_CHARACTERS = 16
+"""Of a run's identity, which name its folder."""
+
+
+class RunFiles:
+    """The checkpoints of one run.
+
+    Args:
+        root: The checkpoint directory of the database.
+        identity: Of the run.
+    """
+
+    def __init__(self, root: Path, identity: str) -> None:
+        self._root, self._identity = root, identity
+        self._folder = root / identity[:FOLDER_CHARACTERS]
+
+    def checkpoints(self) -> Checkpoints:
+        """What saves the run."""
+        return Checkpoints(self._folder, self._identity, EVERY_SECONDS)
+
+    def load(self, row: CheckpointRow) -> Checkpoint:
+        """Reads the checkpoint that a row of the database names.
+
+        Raises:
+            CheckpointError: If it is missing, damaged, of another format or of another run.
+        """
+        return load(self._root / row.path, identity=self._identity, sha256=row.sha256)
+
+    def name(self, path: Path) -> str:
+        """What the database calls a file."""
+        return path.relative_to(self._root).as_posix()
+
+    def keep(self, rows: Iterable[CheckpointRow]) -> None:
+        """Deletes what the database does not know: a killed worker's drafts, for example."""
+        known = {self._root / row.path for row in rows}
+        for path in self._folder.glob("*"):
+            if path not in known:
+                _delete(path)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Deletes files that the database has forgotten."""
+        for name in names:
+            _delete(self._root / name)
+
+    def clear(self) -> None:
+        """Deletes everything: the run is finished. Empty folders go too."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):  # of other runs there are files
+            self._root.rmdir()
+
+
+def _delete(path: Path) -> None:
+    with suppress(OSError):  # a file that stays costs room, never results
+        path.unlink(missing_ok=True)

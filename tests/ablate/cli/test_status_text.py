@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from sqlalchemy import update
+
+from ablate import planner
+from ablate.cli import status_text
+from ablate.planner import assemble_study
+from results.database import queue
+from results.database.engine import write
+from results.database.records import CheckpointRow
+from results.database.schema import Attempt
+
+
+@pytest.fixture
+def resumed(parsed, engine) -> None:
+    """The first run of the small study is under way, from a checkpoint of its first attempt."""
+    planner.submit(assemble_study(parsed()), engine)
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    first = queue.claim(engine, worker)
+    assert first is not None
+    writer = queue.AttemptWriter(engine, first)
+    writer.checkpoint(1200, "x/1200.pt", "0" * 64, 10)
+    writer.release("stopped")
+    second = queue.claim(engine, worker)
+    assert second is not None
+    [row] = second.checkpoints
+    assert isinstance(row, CheckpointRow)
+    queue.AttemptWriter(engine, second).resume(row)
+
+
+def test_a_resumed_run_tells_where_it_went_on(resumed, ablate, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = ablate("status", "mini").stdout
+    assert "2, resumed at 1,200 env frames from attempt 1" in shown
+    run, other = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][:2]
+    assert (run["parent_attempt"], run["resumed_env_frames"]) == (1, 1200)
+    assert (other["parent_attempt"], other["resumed_env_frames"]) == (None, None)
+
+
+def test_a_run_from_the_start_tells_its_attempt(resumed, ablate, engine, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with write(engine) as session:
+        session.execute(update(Attempt).values(parent_id=None, resumed_env_frames=None))
+    shown = ablate("status", "mini").stdout
+    assert "base · Pong · seed 0" in shown
+    assert "resumed" not in shown
+
+
+def test_runs_are_listed_with_their_ids_unless_there_are_many(
+    resumed, ablate, monkeypatch
+) -> None:
+    lines = [line.split() for line in ablate("status", "mini").stdout.splitlines()]
+    assert [line[0] for line in lines if line[-1:] == ["queued"]] == [
+        str(run_id) for run_id in range(2, 17)
+    ]
+    monkeypatch.setattr(status_text, "MOST_LISTED", 15)
+    assert "The ids of all runs: `ablate status mini --json`." in ablate("status", "mini").stdout
