@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from agents.config import AgentConfig
@@ -43,6 +43,35 @@ class ViewTransform(Protocol):
         """Its settings, for the run's identity."""
 
 
+@runtime_checkable
+class ActWrapper(Protocol):
+    """One wrap around the choice of the training environment's action (seam A).
+
+    Evaluation does not know of it. The agent remembers the action that was taken, not the one
+    that its actor chose.
+    """
+
+    @property
+    def name(self) -> str:
+        """The modification that owns it, and its random stream."""
+
+    @property
+    def draws(self) -> int:
+        """How many uniforms the choice of one action takes."""
+
+    def __call__(
+        self,
+        action: Int[Tensor, " N"],
+        actions: int,
+        uniforms: Float[Tensor, "N draws"],
+        env_frames: int,
+    ) -> Int[Tensor, " N"]:
+        """Returns the actions to take instead, of `actions` that there are."""
+
+    def describe(self) -> dict[str, object]:
+        """Its settings, for the run's identity."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts of one agent: settings, and one field per seam that somebody uses.
@@ -53,6 +82,7 @@ class Parts:
 
     config: AgentConfig
     views: tuple[ViewTransform, ...] = ()
+    act_wrappers: tuple[ActWrapper, ...] = ()
     edits: tuple[tuple[str, str], ...] = ()  # (component, modification)
 
     def with_settings(self, by: str, **values: object) -> "Parts":
@@ -75,7 +105,23 @@ class Parts:
         """Appends a link to the chain of views (seam V)."""
         return replace(self, views=(*self.views, transform))
 
+    def with_act_wrapper(self, wrapper: ActWrapper) -> "Parts":
+        """Wraps the choice of the environment's action once more (seam A)."""
+        return replace(self, act_wrappers=(*self.act_wrappers, wrapper))
+
     def describe(self) -> dict[str, object]:
-        """The resolved agent as plain values: two spellings of one agent describe alike."""
-        views = [{"name": view.name, **view.describe()} for view in self.views]
-        return {"config": self.config.determinants(), "views": views}
+        """The resolved agent as plain values: two spellings of one agent describe alike.
+
+        A seam that came later is left out while nobody uses it, so old runs keep their identity.
+        """
+        described: dict[str, object] = {
+            "config": self.config.determinants(),
+            "views": [_described(view) for view in self.views],
+        }
+        if self.act_wrappers:
+            described["act_wrappers"] = [_described(wrapper) for wrapper in self.act_wrappers]
+        return described
+
+
+def _described(link: ViewTransform | ActWrapper) -> dict[str, object]:
+    return {"name": link.name, **link.describe()}

@@ -60,7 +60,7 @@ class Agent:
     ) -> None:
         config = parts.config
         self.config = config
-        self.views = parts.views
+        self.views, self.act_wrappers = parts.views, parts.act_wrappers
         self.streams = streams
         self.actions = actions
         self.world_model = WorldModel(config, observation, actions, streams).to(device)
@@ -74,6 +74,7 @@ class Agent:
             self.behaviour.critic.parameters(), config.critic_lr, config
         )
         self.behaviour_updates = 0
+        self._activity: dict[str, tuple[int, int]] = {}  # actions replaced, actions taken
 
     def train_world_model(self, batch: Batch) -> tuple[Posteriors, dict[str, Tensor]]:
         """Updates the world model on one batch.
@@ -82,12 +83,12 @@ class Agent:
             The states seen on the way, from which imagination starts, and metrics.
         """
         B, T = batch.reward.shape
-        views = self._views(batch)
+        views, activity = self._views(batch)
         uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
         terms, metrics, posteriors = self.world_model.losses(views, batch, uniforms)
         norm = self.model_optimiser.step(self.world_model.total(terms))
         losses = {name: term.detach() for name, term in terms.items()}
-        return posteriors, losses | metrics | {"model_grad_norm": norm}
+        return posteriors, losses | metrics | activity | {"model_grad_norm": norm}
 
     def train_behaviour(self, start: Posteriors) -> dict[str, Tensor]:
         """Updates actor and critic on dreams from every given state; returns metrics."""
@@ -123,26 +124,33 @@ class Agent:
         Drawn from streams of their own, so they move nobody else's numbers.
         """
         B, T = batch.reward.shape
-        seen = replace(batch, observation=self._views(batch, "dreaming")[0].obs_in)
+        views, _ = self._views(batch, "dreaming")
+        seen = replace(batch, observation=views[0].obs_in)
         uniforms = self.streams.uniforms("dreaming", *self.world_model.uniforms_shape(B, T))
         states, _ = self.world_model.filter(seen, uniforms)
         return Posteriors.of(states, batch)
 
-    def _views(self, batch: Batch, use: str = "") -> list[View]:
-        """The batch as the chain of views shows it; each link draws from its own stream.
+    def _views(self, batch: Batch, use: str = "") -> tuple[list[View], dict[str, Tensor]]:
+        """Shows a batch through the chain of views; each link draws from its own stream.
 
         Args:
             batch: [B, T].
             use: Names further streams of the links, for looks beside those of the updates.
+
+        Returns:
+            The views, and for each link the share of the encoder's inputs that it changed.
         """
         B, T = batch.reward.shape
         observation = normalised(batch.observation)
         views = [View(obs_in=observation, obs_target=observation)]
+        activity = {}
         for transform in self.views:
             owner = f"{transform.name}/{use}" if use else transform.name
             draws = self.streams.uniforms(owner, *transform.uniforms_shape(B, T))
-            views = transform(views, draws)
-        return views
+            before, views = views, transform(views, draws)
+            changed = (views[0].obs_in != before[0].obs_in).flatten(2).any(-1)
+            activity[f"{transform.name}/inputs_changed"] = changed.float().mean()
+        return views, activity
 
     def begin(self, environments: int) -> ActingState:
         """The state before the first observation of `environments` episodes."""
@@ -158,6 +166,7 @@ class Agent:
         *,
         stream: str,
         argmax: bool = False,
+        explore_at: int | None = None,
     ) -> ActingState:
         """Filters the observation and chooses the next action.
 
@@ -170,6 +179,8 @@ class Agent:
             state: What the last call returned.
             stream: Owner of the random numbers.
             argmax: The most probable action instead of a sampled one.
+            explore_at: The env_frames of the run, where the modifications of acting have their
+                say; None where they have not, as in evaluation.
 
         Returns:
             The new state; its `action` is the choice.
@@ -183,8 +194,29 @@ class Agent:
             self.streams.uniforms(stream, N, self.config.stoch),
         )
         uniforms = None if argmax else self.streams.uniforms(stream, N)
-        action = self.behaviour.act(latent.feat, uniforms)
-        return ActingState(latent, action.argmax(-1))
+        action = self.behaviour.act(latent.feat, uniforms).argmax(-1)
+        if explore_at is not None:
+            action = self._explored(action, explore_at)
+        return ActingState(latent, action)
+
+    def _explored(self, action: Int[Tensor, " N"], env_frames: int) -> Int[Tensor, " N"]:
+        """What the wraps around acting make of the actor's choice; counts what they replace."""
+        for wrapper in self.act_wrappers:
+            draws = self.streams.uniforms(wrapper.name, len(action), wrapper.draws)
+            chosen, action = action, wrapper(action, self.actions, draws, env_frames)
+            replaced, taken = self._activity.get(wrapper.name, (0, 0))
+            replaced += int((action != chosen).sum())
+            self._activity[wrapper.name] = replaced, taken + len(action)
+        return action
+
+    def activity(self) -> dict[str, float]:
+        """The share of actions that each wrap around acting has replaced since last asked."""
+        shares = {
+            f"{name}/actions_replaced": replaced / taken
+            for name, (replaced, taken) in self._activity.items()
+        }
+        self._activity.clear()
+        return shares
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes: parameters, optimisers, streams, counters."""
@@ -196,6 +228,7 @@ class Agent:
             "critic_optimiser": self.critic_optimiser.adam.state_dict(),
             "streams": self.streams.state_dict(),
             "behaviour_updates": self.behaviour_updates,
+            "activity": self._activity,
         }
         return copy.deepcopy(state)
 
@@ -208,3 +241,4 @@ class Agent:
         self.critic_optimiser.adam.load_state_dict(state["critic_optimiser"])
         self.streams.load_state_dict(state["streams"])
         self.behaviour_updates = state["behaviour_updates"]
+        self._activity = dict(state["activity"])

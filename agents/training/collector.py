@@ -51,8 +51,12 @@ class Collector:
         draw = float(self.streams.uniforms("prefill", 1))
         return self._step(int(draw * self.environments.actions))
 
-    def behaviour_step(self) -> EndedEpisode | None:
-        """Takes one agent step with an action drawn from the actor."""
+    def behaviour_step(self, env_frames: int) -> EndedEpisode | None:
+        """Takes one agent step with an action drawn from the actor.
+
+        Args:
+            env_frames: Seen so far, from which explorers read where in the run they are.
+        """
         episode = self._episode
         device = episode.state.action.device
         episode.state = self.agent.act(
@@ -60,6 +64,7 @@ class Collector:
             torch.full((1,), float(episode.is_first), device=device),
             episode.state,
             stream="acting",
+            explore_at=env_frames,
         )
         episode.is_first = False
         return self._step(int(episode.state.action))

@@ -68,7 +68,7 @@ class Learner:
                     f"training diverged: {', '.join(lost)} not finite at update {clock.updates} "
                     f"({clock.env_frames} env_frames)"
                 )
-            yield Metrics(clock.env_frames, clock.updates, means)
+            yield Metrics(clock.env_frames, clock.updates, means | self.agent.activity())
 
     def state_dict(self) -> dict[str, Any]:
         """What waits between two updates: metrics not told yet, states not dreamed from yet."""

@@ -242,7 +242,10 @@ def _save(run: Run, checkpoints: Checkpoints) -> Saved | NotSaved:
 
 def _collect(run: Run, policy: str) -> EndedEpisode | None:
     collector, clock = run.collector, run.clock
-    ended = collector.random_step() if policy == "random" else collector.behaviour_step()
+    if policy == "random":
+        ended = collector.random_step()
+    else:
+        ended = collector.behaviour_step(clock.env_frames)
     clock.env_frames += FRAMES_PER_AGENT_STEP
     if ended is not None:
         clock.episodes = run.replay.episodes

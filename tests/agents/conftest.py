@@ -182,7 +182,9 @@ def live():
                     clock.env_frames += 4
                     image = torch.from_numpy(rng.integers(0, 256, (1, 1, 64, 64), dtype=np.uint8))
                     if policy == "behaviour":
-                        state = agent.act(image, is_first, state, stream="acting")
+                        state = agent.act(
+                            image, is_first, state, stream="acting", explore_at=clock.env_frames
+                        )
                         is_first = torch.zeros(1)
                         life.actions.append(int(state.action))
                 case TrainWorldModel():

@@ -102,7 +102,7 @@ def test_random_actions_have_equal_chances_and_a_stream_of_their_own(collector, 
 def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkeypatch):
     calls = []
 
-    def act(observation, is_first, state, *, stream, argmax=False):
+    def act(observation, is_first, state, *, stream, argmax=False, explore_at=None):
         calls.append(
             (int(observation[0, 0, 0, 0]), float(is_first), int(state.action), stream, argmax)
         )
@@ -110,7 +110,7 @@ def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkey
 
     monkeypatch.setattr(collector.agent, "act", act)
     for _ in range(9):
-        collector.behaviour_step()
+        collector.behaviour_step(40)
     images, firsts, previous, streams, modes = zip(*calls, strict=True)
     assert images == (0, 1, 2, 3, 4, 5, 10, 11, 12)
     assert firsts == (1, 0, 0, 0, 0, 0, 1, 0, 0)
@@ -123,14 +123,16 @@ def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkey
 def test_the_state_that_the_agent_returned_is_the_one_it_gets_back(collector, monkeypatch):
     given, act = [], collector.agent.act
 
-    def spy(observation, is_first, state, *, stream, argmax=False):
+    def spy(observation, is_first, state, *, stream, argmax=False, explore_at=None):
         given.append(state)
-        given.append(act(observation, is_first, state, stream=stream, argmax=argmax))
+        given.append(
+            act(observation, is_first, state, stream=stream, argmax=argmax, explore_at=explore_at)
+        )
         return given[-1]
 
     monkeypatch.setattr(collector.agent, "act", spy)
     for _ in range(4):
-        collector.behaviour_step()
+        collector.behaviour_step(40)
     for returned, received in zip(given[1::2], given[2::2], strict=False):
         assert received is returned
 
@@ -140,13 +142,15 @@ def test_the_behaviour_starts_afresh_when_it_takes_over_in_mid_episode(collector
         collector.random_step()
     calls, act = [], collector.agent.act
 
-    def spy(observation, is_first, state, *, stream, argmax=False):
+    def spy(observation, is_first, state, *, stream, argmax=False, explore_at=None):
         calls.append((int(observation[0, 0, 0, 0]), float(is_first)))
-        return act(observation, is_first, state, stream=stream, argmax=argmax)
+        return act(
+            observation, is_first, state, stream=stream, argmax=argmax, explore_at=explore_at
+        )
 
     monkeypatch.setattr(collector.agent, "act", spy)
-    collector.behaviour_step()
-    collector.behaviour_step()
+    collector.behaviour_step(40)
+    collector.behaviour_step(40)
     assert calls == [(3, 1.0), (4, 0.0)]
 
 
@@ -154,9 +158,9 @@ def test_a_restored_collector_plays_its_episode_on(make_agent, game, replay):
     agent = make_agent(seed=2)
     collector = Collector(agent, replay, game, agent.streams)
     for _ in range(9):
-        collector.behaviour_step()
+        collector.behaviour_step(40)
     saved = collector.state_dict(), replay.state_dict(), agent.state_dict()
-    ended = [result for result in (collector.behaviour_step() for _ in range(9)) if result]
+    ended = [result for result in (collector.behaviour_step(40) for _ in range(9)) if result]
 
     again, fresh_game = make_agent(seed=2), ScriptedGame()
     fresh_replay = Replay(600, ATARI, agent_config("micro", length=4), Streams(0))
@@ -165,7 +169,7 @@ def test_a_restored_collector_plays_its_episode_on(make_agent, game, replay):
     again.load_state_dict(agent_state)
     fresh_replay.load_state_dict(rows)
     fresh.load_state_dict(state)
-    assert [result for result in (fresh.behaviour_step() for _ in range(9)) if result] == ended
+    assert [result for result in (fresh.behaviour_step(40) for _ in range(9)) if result] == ended
     assert fresh_game.seeds[1:] == game.seeds[1:]
     assert torch.equal(fresh_replay.action[:21], replay.action[:21])
     assert torch.equal(fresh_replay.observation[:21], replay.observation[:21])
@@ -178,3 +182,13 @@ def test_an_environment_that_does_not_come_back_is_refused(collector, replay, ga
     game.picture = lambda: np.full((1, 1, 64, 64), 7, np.uint8)
     with pytest.raises(CheckpointError, match="does not come back"):
         collector.load_state_dict(state)
+
+
+def test_the_wraps_around_acting_are_told_where_in_the_run_they_are(collector, monkeypatch):
+    told, act = [], collector.agent.act
+    monkeypatch.setattr(
+        collector.agent, "act", lambda *a, **how: told.append(how["explore_at"]) or act(*a, **how)
+    )
+    for env_frames in (40, 44):
+        collector.behaviour_step(env_frames)
+    assert told == [40, 44]
