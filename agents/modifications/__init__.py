@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agents.modification import Modification
+from agents.modifications.augmentation.cutout import Cutout
+from agents.modifications.augmentation.intensity import Intensity
 from agents.modifications.augmentation.random_shift import RandomShift
+from agents.modifications.exploration.epsilon_greedy import EpsilonGreedy
 from agents.modifications.recipe.replay_ratio import ReplayRatio
 
 REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
@@ -13,6 +16,9 @@ REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
         for modification in (
             ReplayRatio,
             RandomShift,
+            Intensity,
+            Cutout,
+            EpsilonGreedy,
         )
     }
 )

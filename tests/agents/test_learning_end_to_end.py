@@ -74,7 +74,7 @@ def _as_in_a_worker():
 
 
 def learn(monkeypatch, settings, game, budget, seed):
-    """Trains, and returns the mean returns of argmax and of sampled play, and the seconds of CPU."""
+    """Trains; the mean returns of argmax and of sampled play, and the seconds of CPU."""
     runs, begin = [], loop.Run.begin
     monkeypatch.setattr(loop.Run, "begin", lambda *args: runs.append(begin(*args)) or runs[-1])
     protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1)

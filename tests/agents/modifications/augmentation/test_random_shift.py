@@ -6,8 +6,9 @@ from pydantic import ValidationError
 from scipy.stats import chisquare
 from torch.nn import functional as F
 
+from agents.augmentation import AugmentedViews
 from agents.config import Budget, agent_config
-from agents.modifications.augmentation.random_shift import RandomShift, ShiftedViews, shift
+from agents.modifications.augmentation.random_shift import RandomShift, shift
 from agents.parts import Parts, View
 
 LARGEST = 1 - 2**-24
@@ -33,7 +34,7 @@ def offsets_of(shifted):
 
 
 def link(**settings):
-    return ShiftedViews(RandomShift(**settings))
+    return AugmentedViews(RandomShift(**settings))
 
 
 def apply(transform, image, uniforms):
@@ -108,7 +109,7 @@ def test_frames_have_their_own_offsets_if_told_so(uniforms):
     assert all(len(sequence.unique(dim=0)) > 10 for sequence in offsets)
 
 
-@pytest.mark.parametrize("target", ["clean", "shifted"])
+@pytest.mark.parametrize("target", ["clean", "augmented"])
 def test_the_decoder_is_given_the_clean_or_the_shifted_frame(target, uniforms):
     image = noise(5, 2)
     view = apply(link(pad=3, target=target), image, uniforms(5, 1, 2))
@@ -124,7 +125,7 @@ def test_every_view_is_shifted_by_the_same_draw(uniforms):
 
 def test_without_padding_the_parts_are_the_bases():
     parts = Parts(agent_config("micro"))
-    assert RandomShift(pad=0, per="frame", target="shifted").install(parts) == parts
+    assert RandomShift(pad=0, per="frame", target="augmented").install(parts) == parts
     assert RandomShift.null(parts.config).install(parts) == parts
 
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from agents.assemble import assemble
 from agents.config import Budget, agent_config
 from agents.modifications.recipe.replay_ratio import ReplayRatio
-from agents.training.recipe import Collect, TrainWorldModel
+from agents.parts import Parts
+from agents.training.recipe import Collect, TrainBehaviour, TrainWorldModel
 
 BUDGET = Budget(env_frames=4000, prefill_frames=400)
 
@@ -17,6 +18,19 @@ def test_a_life_has_one_update_every_e_frames(live, every):
     life = live(assemble(config, [ReplayRatio(env_frames_per_update=every)]), env_frames=64)
     assert sum(event == TrainWorldModel() for event in life.events) == 2 + 64 // every
     assert sum(isinstance(event, Collect) for event in life.events) == (40 + 64) // 4
+
+
+def test_the_behaviour_may_have_a_ratio_of_its_own(live):
+    config = agent_config("micro", pretrain_updates=0)
+    settings = {"env_frames_per_update": 32, "behaviour_frames_per_update": 8}
+    life = live(assemble(config, [ReplayRatio(**settings)]), env_frames=64)
+    assert sum(event == TrainWorldModel() for event in life.events) == 2
+    assert sum(event == TrainBehaviour() for event in life.events) == 8
+
+
+def test_a_ratio_without_one_for_the_behaviour_couples_the_two():
+    config = agent_config("micro", behaviour_frames_per_update=8.0)
+    assert assemble(config, [ReplayRatio(env_frames_per_update=16)]).config.behaviour_ratio == 16
 
 
 def test_nothing_but_the_ratio_is_set():
@@ -43,6 +57,8 @@ def test_ratios_that_differ_too_little_for_the_budget_never_act():
 def test_its_null_is_the_bases_own_ratio():
     config = agent_config("micro", env_frames_per_update=12.5)
     assert ReplayRatio.null(config) == ReplayRatio(env_frames_per_update=12.5)
+    decoupled = config.model_copy(update={"behaviour_frames_per_update": 3.0})
+    assert ReplayRatio.null(decoupled).install(Parts(decoupled)).config == decoupled
 
 
 @pytest.mark.parametrize("every", [0, -4, math.nan, "8"])

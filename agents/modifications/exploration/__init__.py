@@ -1,0 +1,1 @@
+"""Modifications of how the agent acts in training (seam A)."""
