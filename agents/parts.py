@@ -1,12 +1,15 @@
 """Parts: what an agent is made of, before it exists. Modifications edit copies of this."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from agents.config import AgentConfig
+from agents.config import AgentConfig, Budget
+from agents.config import Protocol as GameProtocol
+from agents.training.recipe import Clock, Event, dreamer_recipe
 
 
 class AssemblyError(Exception):
@@ -72,6 +75,27 @@ class ActWrapper(Protocol):
         """Its settings, for the run's identity."""
 
 
+@runtime_checkable
+class RecipeWrap(Protocol):
+    """One wrap around the recipe (seam R): lets its events through, and adds or changes some.
+
+    What it does follows from the clock, whose `counters` are its memory, so that a run can be
+    taken up; it looks at the clock again after every event.
+    """
+
+    @property
+    def name(self) -> str:
+        """The modification that owns it."""
+
+    def __call__(
+        self, events: Iterator[Event], config: AgentConfig, budget: Budget, clock: Clock
+    ) -> Iterator[Event]:
+        """Yields what is to happen."""
+
+    def describe(self) -> dict[str, object]:
+        """Its settings, for the run's identity."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts of one agent: settings, and one field per seam that somebody uses.
@@ -83,6 +107,7 @@ class Parts:
     config: AgentConfig
     views: tuple[ViewTransform, ...] = ()
     act_wrappers: tuple[ActWrapper, ...] = ()
+    recipe_wraps: tuple[RecipeWrap, ...] = ()
     edits: tuple[tuple[str, str], ...] = ()  # (component, modification)
 
     def with_settings(self, by: str, **values: object) -> "Parts":
@@ -109,6 +134,17 @@ class Parts:
         """Wraps the choice of the environment's action once more (seam A)."""
         return replace(self, act_wrappers=(*self.act_wrappers, wrapper))
 
+    def with_recipe_wrap(self, wrap: RecipeWrap) -> "Parts":
+        """Wraps the recipe once more (seam R)."""
+        return replace(self, recipe_wraps=(*self.recipe_wraps, wrap))
+
+    def recipe(self, budget: Budget, protocol: GameProtocol, clock: Clock) -> Iterator[Event]:
+        """What happens in a run: the base's recipe in all its wraps."""
+        events = dreamer_recipe(self.config, budget, protocol, clock)
+        for wrap in self.recipe_wraps:
+            events = wrap(events, self.config, budget, clock)
+        return events
+
     def describe(self) -> dict[str, object]:
         """The resolved agent as plain values: two spellings of one agent describe alike.
 
@@ -120,8 +156,10 @@ class Parts:
         }
         if self.act_wrappers:
             described["act_wrappers"] = [_described(wrapper) for wrapper in self.act_wrappers]
+        if self.recipe_wraps:
+            described["recipe_wraps"] = [_described(wrap) for wrap in self.recipe_wraps]
         return described
 
 
-def _described(link: ViewTransform | ActWrapper) -> dict[str, object]:
+def _described(link: ViewTransform | ActWrapper | RecipeWrap) -> dict[str, object]:
     return {"name": link.name, **link.describe()}

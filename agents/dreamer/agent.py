@@ -59,7 +59,7 @@ class Agent:
         device: str | torch.device = "cpu",
     ) -> None:
         config = parts.config
-        self.config = config
+        self.config, self._parts, self._observation = config, parts, observation
         self.views, self.act_wrappers = parts.views, parts.act_wrappers
         self.streams = streams
         self.actions = actions
@@ -217,6 +217,12 @@ class Agent:
         }
         self._activity.clear()
         return shares
+
+    def fresh(self, seed: int) -> "Agent":
+        """An untrained agent of the same parts, with other initial weights."""
+        device = self.world_model.rssm.img_in.weight.device
+        streams = Streams(seed, device)
+        return Agent(self._parts, self._observation, self.actions, streams, device)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes: parameters, optimisers, streams, counters."""

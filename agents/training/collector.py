@@ -69,6 +69,10 @@ class Collector:
         episode.is_first = False
         return self._step(int(episode.state.action))
 
+    def forget(self) -> None:
+        """Lets the agent go on from the zero state, in the middle of the episode."""
+        self._episode.state, self._episode.is_first = self.agent.begin(1), True
+
     def state_dict(self) -> dict[str, Any]:
         """The running episode: its number, which gives its seed, its actions, what acts in it."""
         episode = self._episode

@@ -52,6 +52,10 @@ class Learner:
         draws = self.agent.streams.uniforms("validation", *world_model.uniforms_shape(B, T))
         self._add(validate(world_model, batch, draws))
 
+    def forget(self) -> None:
+        """Drops the states that wait for a dream: the model that made them is another now."""
+        self._posteriors = None
+
     def report(self, clock: Clock) -> Iterator[Metrics]:
         """Yields the means since the last report, if there was an update.
 

@@ -12,6 +12,7 @@ import torch
 
 from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
 from agents.dreamer.agent import Agent
+from agents.dreamer.surgery import operate
 from agents.parts import Parts
 from agents.streams import Streams
 from agents.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
@@ -25,16 +26,17 @@ from agents.training.recipe import (
     Collect,
     Evaluate,
     Event,
+    Surgery,
     TrainBehaviour,
     TrainWorldModel,
     Validate,
-    dreamer_recipe,
 )
 from agents.training.replay import Replay
 from agents.training.reports import (
     Episode,
     EpisodeResult,
     Evaluation,
+    Metrics,
     NotSaved,
     Progress,
     Report,
@@ -80,6 +82,16 @@ class Run:
         replay = Replay(agent_steps, environments.observation, parts.config, streams, device)
         collector = Collector(agent, replay, environments, streams)
         return cls(agent, replay, collector, Learner(agent, replay), Clock())
+
+    def operate(self, surgery: Surgery) -> Metrics:
+        """Changes the agent; states that its old parameters have made are dropped."""
+        seed = self.agent.streams.integer(surgery.owner, surgery.number)
+        touched = operate(self.agent, surgery.operations, seed)
+        self.collector.forget()
+        self.learner.forget()
+        values = {f"{surgery.owner}/number": float(surgery.number)}
+        values[f"{surgery.owner}/parameters_touched"] = float(touched)
+        return Metrics(self.clock.env_frames, self.clock.updates, values)
 
     def checkpoint(self) -> Checkpoint:
         """Everything from which the run goes on, bit by bit on a CPU."""
@@ -148,7 +160,7 @@ def train(
         clock = run.clock
         watch, ticker = Stopwatch(clock), Ticker()
         metrics, probes = Pace(budget, clock, METRIC_REPORTS), Pace(budget, clock, PROBES)
-        for event in dreamer_recipe(parts.config, budget, protocol, clock):
+        for event in parts.recipe(budget, protocol, clock):
             if checkpoints is not None and checkpoints.due() and _can_rest(event, clock, budget):
                 with watch("checkpoint"):
                     saved = _save(run, checkpoints)
@@ -170,6 +182,8 @@ def train(
                 case Validate():
                     with watch("validate"):
                         run.learner.validate()
+                case Surgery():
+                    yield run.operate(event)
                 case Evaluate(episodes=episodes, final=final):
                     yield from run.learner.report(clock)
                     with watch("evaluate"):

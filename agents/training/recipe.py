@@ -9,7 +9,7 @@ where it was.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
@@ -45,7 +45,43 @@ class Evaluate:
     final: bool
 
 
-Event = Collect | TrainWorldModel | TrainBehaviour | Validate | Evaluate
+Tag = Literal["encoder", "rssm", "decoder", "heads", "actor", "critic"]
+"""What a parameter belongs to; every trained one has exactly one tag."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One rule of surgery and the parts that it is applied to: θ ← shrink θ + perturb θ_fresh.
+
+    Attributes:
+        tags: Of the parameters.
+        shrink: Factor of what is there.
+        perturb: Factor of what is fresh.
+        last_layer: Of each network only its last layer; the recurrent model has none.
+    """
+
+    tags: tuple[Tag, ...]
+    shrink: float = 0.0
+    perturb: float = 1.0
+    last_layer: bool = False
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """Change parameters of the agent in place.
+
+    Attributes:
+        owner: The modification that asks for it.
+        number: How many it has asked for, this one included.
+        operations: What is done to which parts.
+    """
+
+    owner: str
+    number: int
+    operations: tuple[Operation, ...]
+
+
+Event = Collect | TrainWorldModel | TrainBehaviour | Validate | Evaluate | Surgery
 
 
 @dataclass
@@ -60,6 +96,7 @@ class Clock:
         validation_episodes: Complete validation episodes that can be replayed.
         prefilled: The env_frames at which the prefill ended; None before that.
         evaluated: Points of the evaluation grid that have been reached.
+        counters: What the wraps around the recipe have to remember, by names of their own.
     """
 
     env_frames: int = 0
@@ -69,6 +106,7 @@ class Clock:
     validation_episodes: int = 0
     prefilled: int | None = None
     evaluated: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
 
     @property
     def phase(self) -> Literal["prefill", "train"]:

@@ -10,6 +10,7 @@ import torch
 
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
+from agents.dreamer.surgery import operate
 from agents.dreamer.world_model import Batch
 from agents.observation import ATARI
 from agents.parts import Parts
@@ -18,10 +19,10 @@ from agents.training.learner import Learner
 from agents.training.recipe import (
     Clock,
     Collect,
+    Surgery,
     TrainBehaviour,
     TrainWorldModel,
     Validate,
-    dreamer_recipe,
 )
 from agents.training.replay import Replay
 
@@ -175,7 +176,7 @@ def live():
         budget = Budget(env_frames=prefill_frames + env_frames, prefill_frames=prefill_frames)
         rng, state, is_first = np.random.default_rng(6), agent.begin(1), torch.ones(1)
         life = Life(agent, [], [], [])
-        for event in dreamer_recipe(parts.config, budget, Protocol(), clock):
+        for event in parts.recipe(budget, Protocol(), clock):
             life.events.append(event)
             match event:
                 case Collect(policy=policy):
@@ -196,6 +197,10 @@ def live():
                     life.metrics += [report.values for report in learner.report(clock)]
                 case Validate():
                     learner.validate()
+                case Surgery(owner=owner, number=number, operations=operations):
+                    operate(agent, operations, agent.streams.integer(owner, number))
+                    learner.forget()
+                    state, is_first = agent.begin(1), torch.ones(1)
         return life
 
     return live

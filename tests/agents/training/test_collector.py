@@ -192,3 +192,20 @@ def test_the_wraps_around_acting_are_told_where_in_the_run_they_are(collector, m
     for env_frames in (40, 44):
         collector.behaviour_step(env_frames)
     assert told == [40, 44]
+
+
+def test_a_collector_that_forgets_goes_on_from_the_zero_state(collector, monkeypatch):
+    for _ in range(3):
+        collector.behaviour_step(40)
+    collector.forget()
+    calls, act = [], collector.agent.act
+
+    def spy(observation, is_first, state, **how):
+        calls.append(
+            (int(observation[0, 0, 0, 0]), float(is_first), float(state.latent.deter.sum()))
+        )
+        return act(observation, is_first, state, **how)
+
+    monkeypatch.setattr(collector.agent, "act", spy)
+    collector.behaviour_step(40)
+    assert calls == [(3, 1.0, 0.0)]
