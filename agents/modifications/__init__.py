@@ -9,12 +9,14 @@ from agents.modifications.augmentation.intensity import Intensity
 from agents.modifications.augmentation.random_shift import RandomShift
 from agents.modifications.exploration.epsilon_greedy import EpsilonGreedy
 from agents.modifications.recipe.replay_ratio import ReplayRatio
+from agents.modifications.resets.resets import Resets
 
 REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
     {
         modification.name: modification
         for modification in (
             ReplayRatio,
+            Resets,
             RandomShift,
             Intensity,
             Cutout,

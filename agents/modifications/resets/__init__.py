@@ -1,0 +1,1 @@
+"""Modifications that replace parameters on the way (seams R and X)."""

@@ -1,0 +1,163 @@
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from agents.assemble import assemble
+from agents.config import Budget, Protocol, agent_config
+from agents.modifications.resets.resets import Resets
+from agents.parts import Parts
+from agents.training.learner import Learner
+from agents.training.loop import train
+from agents.training.recipe import (
+    Clock,
+    Collect,
+    Operation,
+    Surgery,
+    TrainBehaviour,
+    TrainWorldModel,
+    planned_updates,
+)
+from agents.training.reports import Metrics
+
+BUDGET = Budget(env_frames=740, prefill_frames=100)  # 40 updates at E = 16
+
+
+def config(**settings):
+    return agent_config("micro", **{"env_frames_per_update": 16, "pretrain_updates": 0} | settings)
+
+
+def carry_out(settings, clock=None, *, stop=math.inf, **base):
+    """The events of a run as letters, with the clock; `stop` leaves before the nth event."""
+    parts, clock, log = assemble(config(**base), [settings]), clock or Clock(), []
+    for event in parts.recipe(BUDGET, Protocol(), clock):
+        resting = isinstance(event, Collect)
+        if len(log) >= stop and resting:
+            return log, clock
+        log.append(event)
+        if resting:
+            clock.env_frames += 4
+            clock.episodes = clock.env_frames // 40
+        clock.updates += isinstance(event, TrainWorldModel)
+        clock.behaviour_updates += isinstance(event, TrainBehaviour)
+    return log, clock
+
+
+def letters(log):
+    of = {TrainWorldModel: "W", TrainBehaviour: "B", Surgery: "S"}
+    return "".join(of.get(type(event), "") for event in log)
+
+
+def test_resets_follow_every_so_many_updates_until_the_last_fifth():
+    log, _ = carry_out(Resets(every_updates=8, recovery_fraction=0.0))
+    # 40 updates: resets after 8, 16, 24 and 32, which is the last before 0.8 x 40
+    assert letters(log) == ("WB" * 7 + "WSB") * 4 + "WB" * 8
+    assert [event.number for event in log if isinstance(event, Surgery)] == [1, 2, 3, 4]
+
+
+def test_the_interval_may_be_a_share_of_the_planned_updates():
+    log, _ = carry_out(Resets(every_fraction=0.25, recovery_fraction=0.0))
+    assert letters(log) == ("WB" * 9 + "WSB") * 3 + "WB" * 10
+
+
+def test_recovery_takes_its_updates_from_those_to_come():
+    log, clock = carry_out(Resets(every_updates=16, recovery_fraction=0.25, until_fraction=0.5))
+    # after the reset four updates of the model at once; then four steps' worth of the behaviour
+    assert letters(log) == "WB" * 15 + "WS" + "WWWW" + "B" + "B" * 4 + "WB" * 20
+    assert clock.updates == clock.behaviour_updates == planned_updates(config(), BUDGET) == 40
+
+
+def test_a_reset_does_what_its_settings_say():
+    log, _ = carry_out(
+        Resets(every_updates=30, full=("actor",), last_layers=("critic",), shrink=0.5, perturb=0.4)
+    )
+    (surgery,) = (event for event in log if isinstance(event, Surgery))
+    assert surgery.operations == (
+        Operation(("encoder", "rssm"), 0.5, 0.4),
+        Operation(("actor",), 0.0, 1.0),
+        Operation(("critic",), 0.0, 1.0, last_layer=True),
+    )
+
+
+@pytest.mark.parametrize("stop", [5, 100, 130, 170, 210])
+def test_a_run_that_is_taken_up_resets_at_the_same_points(stop):
+    settings = Resets(every_updates=8, recovery_fraction=0.5)
+    whole, _ = carry_out(settings)
+    before, clock = carry_out(settings, stop=stop)
+    rest, _ = carry_out(settings, Clock(**asdict(clock)))
+    assert before + rest == whole
+
+
+def test_a_run_that_is_left_in_the_middle_of_a_recovery_goes_on_with_it():
+    settings = Resets(every_updates=4, recovery_fraction=1.0)
+    clock = Clock(env_frames=104, updates=5, prefilled=100, episodes=1)
+    clock.counters = {"resets": 1, "resets/recovery": 3}
+    log, _ = carry_out(settings, clock)
+    assert letters(log)[:3] == "WWW"
+
+
+def test_it_first_acts_when_the_interval_is_full():
+    first = Resets(every_updates=8).first_action(config(), BUDGET)
+    assert first == 100 + 8 * 16
+    log, _ = carry_out(Resets(every_updates=8))
+    surgery = next(i for i, event in enumerate(log) if isinstance(event, Surgery))
+    assert 4 * sum(isinstance(event, Collect) for event in log[:surgery]) == first
+    assert Resets(every_updates=33).first_action(config(), BUDGET) == math.inf
+    pretrained = config(pretrain_world_model_updates=20)
+    assert Resets(every_updates=8).first_action(pretrained, BUDGET) == 100
+
+
+def test_nothing_named_is_the_base():
+    parts = Parts(config())
+    assert Resets.null(config()).install(parts) == parts
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"full": ("rssm", "heads")}, "shrink_and_perturb and full both name rssm"),
+        ({"last_layers": ("heads",)}, "full and last_layers both name heads"),
+        ({"shrink_and_perturb": (), "last_layers": ("rssm",)}, "has no last layer"),
+        ({"full": ("optimiser",)}, "encoder"),
+        ({"shrink": 1.5}, "less than or equal to 1"),
+        ({"every_fraction": 0.0}, "greater than 0"),
+        ({"every_updates": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, reason):
+    with pytest.raises(ValidationError, match=reason):
+        Resets(**settings)
+
+
+PROTOCOL = Protocol(
+    max_env_frames_per_episode=80, evaluation_episodes=1, final_evaluation_episodes=1
+)
+
+
+def test_in_a_run_it_acts_and_says_so():
+    parts = assemble(config(), [Resets(every_updates=3, full=("actor",), recovery_fraction=0.4)])
+    budget = Budget(env_frames=240, prefill_frames=80)
+    reports = list(train(parts, game="Pong", seed=0, protocol=PROTOCOL, budget=budget))
+    told = [
+        (report.updates, report.values)
+        for report in reports
+        if isinstance(report, Metrics) and "resets/number" in report.values
+    ]
+    assert [updates for updates, _ in told] == [3, 6]
+    assert [values["resets/number"] for _, values in told] == [1.0, 2.0]
+    assert all(values["resets/parameters_touched"] > 1000 for _, values in told)
+
+
+def test_states_of_the_old_model_are_dropped(make_agent, filled_replay):
+    learner = Learner(make_agent(), filled_replay())
+    learner.train_world_model()
+    waiting = learner._posteriors
+    learner.forget()
+    assert waiting is not None
+    assert learner._posteriors is None
+    learner.train_behaviour()  # from another batch
+    assert torch.isfinite(
+        torch.tensor([v for r in learner.report(Clock()) for v in r.values.values()])
+    ).all()
