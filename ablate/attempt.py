@@ -76,7 +76,7 @@ class Attempt:
         """
         started = time.monotonic()
         self._tell("started", number=self._claim.number)
-        self._files.keep(self._claim.checkpoints)
+        self._files.clear_drafts()
         try:
             reason = self._train_until_stopped()
         except (DatabaseError, LeaseLost):

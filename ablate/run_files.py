@@ -47,12 +47,10 @@ class RunFiles:
         """What the database calls a file."""
         return path.relative_to(self._root).as_posix()
 
-    def keep(self, rows: Iterable[CheckpointRow]) -> None:
-        """Deletes what the database does not know: a killed worker's drafts, for example."""
-        known = {self._root / row.path for row in rows}
-        for path in self._folder.glob("*"):
-            if path not in known:
-                _delete(path)
+    def clear_drafts(self) -> None:
+        """Deletes what a killed worker had begun to write; whole checkpoints stay."""
+        for path in self._folder.glob("*.draft"):
+            _delete(path)
 
     def forget(self, names: Iterable[str]) -> None:
         """Deletes files that the database has forgotten."""

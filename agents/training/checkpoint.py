@@ -124,6 +124,8 @@ def load(path: Path, *, identity: str, sha256: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{path} is no checkpoint")
     if content["format"] != FORMAT:
         raise CheckpointError(f"{path} has format {content['format']}; this code reads {FORMAT}")
+    if not {"identity", "env_frames", "state"} <= content.keys():
+        raise CheckpointError(f"{path} is no whole checkpoint")
     if content["identity"] != identity:
         raise CheckpointError(
             f"{path} belongs to the run {content['identity'][:12]}, not to {identity[:12]}"

@@ -131,16 +131,16 @@ def dreamer_recipe(
     model's first.
 
     Raises:
-        BudgetTooSmallError: If the budget ends before the prefill does.
+        BudgetTooSmallError: If the budget ends before the prefill does, or with it.
     """
     every = evaluation_interval(protocol, budget)
     while clock.prefilled is None:
+        if clock.env_frames >= budget.env_frames:
+            raise BudgetTooSmallError(_too_small(config, clock, budget))
         if clock.env_frames >= budget.prefill_frames and _can_learn(config, clock):
             clock.prefilled, clock.evaluated = clock.env_frames, clock.env_frames // every
-        elif clock.env_frames < budget.env_frames:
-            yield Collect("random")
         else:
-            raise BudgetTooSmallError(_too_small(config, clock, budget))
+            yield Collect("random")
     while True:
         yield from _updates(config, clock)
         reached = clock.env_frames // every
@@ -159,11 +159,22 @@ def _can_learn(config: AgentConfig, clock: Clock) -> bool:
 
 
 def _too_small(config: AgentConfig, clock: Clock, budget: Budget) -> str:
-    missing = "episode" if not clock.episodes else "validation episode"
-    return (
-        f"no complete {missing} within the budget of {budget.env_frames} env_frames: "
-        "nothing can be learned; raise env_frames or cap episodes in the protocol"
-    )
+    within = f"within the budget of {budget.env_frames} env_frames"
+    if not clock.episodes:
+        kept = (
+            "" if config.cross_episodes else f" of at least length = {config.length} agent steps"
+        )
+        return (
+            f"no complete training episode{kept} {within}: nothing can be learned; raise "
+            "env_frames, cap long episodes in the protocol, or let sequences cross the ends of "
+            "short ones (cross_episodes = true)"
+        )
+    if not _can_learn(config, clock):
+        return (
+            f"no complete validation episode {within}: raise env_frames or validation_fraction, "
+            'or hold out the second episode for certain (validation_rule = "deterministic")'
+        )
+    return f"the prefill has taken the whole budget of {budget.env_frames} env_frames; raise it"
 
 
 def _updates(config: AgentConfig, clock: Clock) -> Iterator[Event]:

@@ -6,7 +6,9 @@ episodes of at least `length` steps can be sampled, each with equal probability;
 dropped.
 """
 
+import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,10 @@ from agents.training.split import is_validation
 
 BYTES_BESIDE = 13  # of a row: action int64, reward float32, is_terminal bool
 SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a replay may take
+
+
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CONTAINER_TAKEN = Path("/sys/fs/cgroup/memory.current")
 
 
 class ReplayTooLargeError(Exception):
@@ -87,7 +93,8 @@ class Replay:
         rows = replay_rows(agent_steps, config)
         where = _place(replay_bytes(agent_steps, observation, config), self.device)
         shape = (rows, observation.size)
-        self.observation = torch.empty(shape, dtype=observation.dtype, device=where)
+        # filled, so that the memory is taken now and not page by page, when it may be gone
+        self.observation = torch.full(shape, 0, dtype=observation.dtype, device=where)
         self.action = torch.zeros(rows, dtype=torch.long, device=where)
         self.reward = torch.zeros(rows, device=where)
         self.is_terminal = torch.zeros(rows, dtype=torch.bool, device=where)
@@ -143,8 +150,8 @@ class Replay:
         (length + 1) / (rows + 1). The sampler `steps` gives every start the same chance.
 
         Where sequences may cross the ends of episodes, the episodes of a split are laid one after
-        the other; a start is any row of the drawn episode (or, with `steps`, any row) from which
-        a whole sequence fits.
+        the other. A start is any row of the drawn episode, clipped to the last one that leaves a
+        whole sequence; with `steps`, any row up to that one, with equal chances.
 
         Args:
             uniforms: [B, 2], in [0, 1): one for the episode, one for the start.
@@ -188,7 +195,10 @@ class Replay:
 
     def newest_is(self, observation: NDArray[Any]) -> bool:
         """Whether the last row written holds this observation, [*obs]."""
-        return bool((self.observation[self._next - 1].cpu() == _flat(observation)).all())
+        stored = self.observation[self._next - 1].cpu().numpy()
+        return np.array_equal(
+            stored, _flat(observation).numpy(), equal_nan=stored.dtype.kind == "f"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Every row written so far, which is not copied, and where the episodes lie."""
@@ -273,10 +283,19 @@ def _place(size: int, device: torch.device) -> torch.device:
     """
     if device.type == "cuda" and size <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return device
-    available = psutil.virtual_memory().available
+    available = min(psutil.virtual_memory().available, _left_to_the_container())
     if size > available:
         raise ReplayTooLargeError(
             f"the replay of this run takes {size / 1e9:.2f} GB and {available / 1e9:.2f} GB of "
             "memory are free: lower env_frames, or run fewer workers side by side"
         )
     return torch.device("cpu")
+
+
+def _left_to_the_container() -> float:
+    """Bytes up to the limit of this process's container; infinity where there is none."""
+    try:
+        limit, taken = (int(path.read_text()) for path in (CONTAINER_LIMIT, CONTAINER_TAKEN))
+    except (OSError, ValueError):  # no such file, or the word "max"
+        return math.inf
+    return float(limit - taken)

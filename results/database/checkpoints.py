@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from results.database.records import CheckpointRow
-from results.database.schema import Attempt, Checkpoint
+from results.database.schema import Attempt, Checkpoint, Run
 
 KEPT = 2  # of a run: the newest, and the one before it in case the newest cannot be read
 
@@ -42,7 +42,9 @@ def add(
     size: int,
     at: datetime,
 ) -> list[str]:
-    """Notes a new file, and forgets all but the latest KEPT of the run.
+    """Notes a new file, and forgets all but the latest KEPT of the run, and its losses.
+
+    A run that comes so far as to be saved makes progress, however often its workers die.
 
     The latest are those written last: behind a furthest one that cannot be read, newer ones that
     are not as far must not be forgotten.
@@ -64,6 +66,7 @@ def add(
             created_at=at,
         )
     )
+    session.execute(update(Run).where(Run.id == run_id).values(losses=0))
     latest = select(Checkpoint.id).where(ours).order_by(Checkpoint.id.desc()).limit(KEPT)
     older = delete(Checkpoint).where(ours, Checkpoint.id.not_in(latest))
     gone |= set(session.scalars(older.returning(Checkpoint.path)))

@@ -47,9 +47,13 @@ def database_path(url: str | Path) -> Path:
 
 
 def checkpoint_directory(engine: Engine) -> Path:
-    """Where the checkpoints of a database's runs lie: `ablate.checkpoints` by `ablate.sqlite`."""
-    path = Path(str(engine.url.database))
-    return path.with_name(f"{path.name.removesuffix('.sqlite')}.checkpoints")
+    """Where the checkpoints of a database's runs lie: beside its file, under its whole name.
+
+    `ablate.sqlite.checkpoints` for `ablate.sqlite`, whatever link leads to that file: no two
+    databases share it, and each finds its own.
+    """
+    path = Path(str(engine.url.database)).resolve()
+    return path.with_name(f"{path.name}.checkpoints")
 
 
 def refuse_network_file_system(path: Path) -> None:

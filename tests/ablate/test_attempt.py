@@ -121,6 +121,8 @@ def test_everything_that_a_run_reports_is_written(work, submitted) -> None:
         "episode_return": [400, -3.0],
         "episode_length": [400, 100],
         "discounted_return": [400, -0.5],
+        "evaluation/action_0": [2000, 1 / 3],
+        "evaluation/action_1": [2000, 2 / 3],
     }
     row = reading.evaluations(submitted, "mini").iloc[0]
     assert (row["episode_return"], row["length"], row["final"]) == (12.0, 90, True)

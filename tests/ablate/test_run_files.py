@@ -39,20 +39,18 @@ def test_a_checkpoint_of_another_run_is_refused(row, tmp_path) -> None:
         other.load(row)
 
 
-def test_only_what_the_database_knows_is_kept(files, row, tmp_path) -> None:
+def test_drafts_are_cleared_and_whole_checkpoints_stay(files, row, tmp_path) -> None:
     folder = tmp_path / "mini.checkpoints" / IDENTITY[:16]
     (folder / "7.draft").write_text("half")
-    files.keep([row])
+    files.clear_drafts()
     assert [path.name for path in folder.iterdir()] == [Path(row.path).name]
-    files.keep([])
-    assert list(folder.iterdir()) == []
 
 
 def test_what_is_gone_already_can_be_forgotten(files, row) -> None:
     files.forget([row.path, row.path])
     with pytest.raises(CheckpointError):
         files.load(row)
-    files.keep([])
+    files.clear_drafts()
 
 
 def test_a_cleared_run_leaves_the_folders_of_others(files, row, tmp_path) -> None:

@@ -89,6 +89,12 @@ def test_another_formats_checkpoint_is_refused(checkpoints, monkeypatch):
         load(saved.path, identity=MINE)
 
 
+def test_a_file_that_lacks_something_is_refused(tmp_path):
+    torch.save({"format": 1, "state": {}}, tmp_path / "half.pt")
+    with pytest.raises(CheckpointError, match="is no whole checkpoint"):
+        load(tmp_path / "half.pt", identity=MINE)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="No such file"):
         load(tmp_path / "nothing.pt", identity=MINE)

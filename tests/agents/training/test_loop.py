@@ -136,8 +136,10 @@ def test_the_prefill_is_extended_until_an_episode_is_complete():
     protocol = PROTOCOL.model_copy(update={"max_env_frames_per_episode": 600})
     reports = run(budget=Budget(env_frames=760, prefill_frames=40), protocol=protocol)
     first = losses(reports)[0]
-    assert first.updates == 2  # those of pre-training, told after the step that follows
+    assert first.updates == 2  # those of pre-training, told before the second step that follows
     assert first.env_frames == 604
+    (prefill,) = (r for r in of(Metrics, reports) if "prefill_env_frames" in r.values)
+    assert prefill.values == {"prefill_env_frames": 600.0}
     assert losses(reports)[-1].updates == 2 + 160 // 32
 
 
@@ -160,6 +162,35 @@ def test_the_game_is_closed_when_somebody_stops_listening(monkeypatch):
     next(training)
     training.close()
     assert closed == [1]
+
+
+def test_no_env_frame_has_two_points_of_a_curve(reports):
+    for kind in (Metrics, Timing):
+        points = [(r.env_frames, name) for r in of(kind, reports) for name in r.values]
+        assert len(points) == len(set(points))
+
+
+def test_a_processor_that_rounds_fp32_products_is_kept_from_it(monkeypatch):
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        set_up_process()
+        assert loop.product_error() < loop.LARGEST_PRODUCT_ERROR
+        monkeypatch.setattr(loop, "product_error", lambda: 2e-3)
+        set_up_process()
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+
+
+def test_the_error_of_a_product_in_bf16_would_be_seen(monkeypatch):
+    matmul = torch.Tensor.__matmul__
+
+    def rounded(a, b):
+        return matmul(a, b) if a.dtype == torch.float64 else matmul(a.bfloat16(), b.bfloat16())
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
+    assert loop.product_error() > 100 * loop.LARGEST_PRODUCT_ERROR
 
 
 def test_a_process_is_set_to_its_threads_and_to_onednn_products():
@@ -350,11 +381,7 @@ def test_a_checkpoint_in_pretraining_is_taken_up(tmp_path, monkeypatch):
     monkeypatch.undo()
     for saved in at_240:
         rest = told(run(how={"resume": load(saved.path, identity="a" * 64)}, **settings))
-        assert rest == [report for report in told(whole) if _frames(report) > 240]
-
-
-def _frames(report):
-    return report[0] if isinstance(report, tuple) else report.env_frames
+        assert rest == told(whole[whole.index(saved) + 1 :])
 
 
 def test_saving_changes_nothing(reports, tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ def test_every_frame_is_counted_once(prefill, extra, every, episode):
     try:
         log = carry_out(micro(every), budget, episode_frames=4 * episode)
     except BudgetTooSmallError:
-        assert episode > prefill + extra
+        assert episode >= prefill + extra
         return
     assert len(frames_of(log, Collect)) == prefill + extra
     assert log[-1][0] == 4 * (prefill + extra)
@@ -141,8 +141,15 @@ def test_a_budget_without_a_complete_episode_is_refused():
     for _ in range(100):
         assert next(recipe) == Collect("random")
         clock.env_frames += 4
-    with pytest.raises(BudgetTooSmallError, match="within the budget of 400 env_frames"):
+    with pytest.raises(BudgetTooSmallError, match="of at least length = 6 agent steps within the"):
         next(recipe)
+
+
+def test_a_prefill_that_takes_the_whole_budget_is_refused():
+    budget = Budget(env_frames=400, prefill_frames=100)
+    with pytest.raises(BudgetTooSmallError, match="the prefill has taken the whole budget of 400"):
+        carry_out(micro(64), budget, episode_frames=400)
+    assert carry_out(micro(64), budget, episode_frames=396)
 
 
 @pytest.mark.parametrize(

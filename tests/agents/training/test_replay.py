@@ -331,6 +331,18 @@ def test_memory_that_is_not_there_is_refused_before_it_is_taken(monkeypatch):
         make_replay(1_000_000, 5)
 
 
+@pytest.mark.parametrize(("limit", "refused"), [("max", False), ("5000000", True)])
+def test_the_limit_of_a_container_counts(tmp_path, monkeypatch, limit, refused):
+    for name, text in (("CONTAINER_LIMIT", limit), ("CONTAINER_TAKEN", "4900000")):
+        (tmp_path / name).write_text(text + "\n")
+        monkeypatch.setattr(replay_module, name, tmp_path / name)
+    if refused:
+        with pytest.raises(ReplayTooLargeError, match=r"0\.00 GB of memory are free"):
+            make_replay(100, 5)
+    else:
+        make_replay(100, 5)
+
+
 def test_a_restored_replay_goes_on_as_if_nothing_had_happened():
     settings = {"validation_fraction": 0.3, "ongoing": True}
     replay = split([7, 3, 9, 6, 8, 7], **settings)
@@ -353,6 +365,13 @@ def test_the_saved_state_is_as_large_as_what_was_written():
     state = replay.state_dict()
     assert state["observation"].untyped_storage().nbytes() == 8 * 64 * 64
     assert state["reward"].untyped_storage().nbytes() == 8 * 4
+
+
+def test_a_newest_row_that_is_not_a_number_is_recognised():
+    replay = make_replay(20, 2, observation=Observation((2,)))
+    replay.begin(np.array([np.nan, 1.0], np.float32))
+    assert replay.newest_is(np.array([np.nan, 1.0], np.float32))
+    assert not replay.newest_is(np.array([np.nan, 2.0], np.float32))
 
 
 def test_the_newest_row_is_recognised():

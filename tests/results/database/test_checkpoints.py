@@ -129,3 +129,13 @@ def test_an_attempt_goes_on_from_a_checkpoint_of_its_own_run_only(engine, attemp
     other = AttemptWriter(engine, claim(engine, add_worker(200)))
     with pytest.raises(ValueError, match="attempt 1 is not one at run 2"):
         other.resume(second.claim.checkpoints[0])
+
+
+def test_a_run_that_is_saved_is_forgiven_its_losses(engine, attempt):
+    with engine_module.write(engine) as session:
+        session.execute(text("UPDATE run SET losses = 3"))
+    attempt().checkpoint(400, "a/400", SHA, 7)
+    with read(engine) as session:
+        losses = session.execute(text("SELECT id, losses FROM run")).all()
+    assert dict(losses)[1] == 0
+    assert set(dict(losses).values()) == {0, 3}

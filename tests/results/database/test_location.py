@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import create_engine
 
 from results.database import location
 from results.database.engine import DatabaseError, open_database
@@ -36,8 +37,8 @@ def test_a_network_file_system_is_refused(path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "directory"),
     [
-        ("ablate.sqlite", "ablate.checkpoints"),
-        ("my.first.sqlite", "my.first.checkpoints"),
+        ("ablate.sqlite", "ablate.sqlite.checkpoints"),
+        ("my.first.sqlite", "my.first.sqlite.checkpoints"),
         ("ablate.db", "ablate.db.checkpoints"),
         ("ablate", "ablate.checkpoints"),
     ],
@@ -46,3 +47,10 @@ def test_checkpoints_lie_beside_their_database(tmp_path, name, directory):
     engine = open_database(tmp_path / name, create=True)
     assert location.checkpoint_directory(engine) == tmp_path / directory
     engine.dispose()
+
+
+def test_a_link_leads_to_the_checkpoints_of_the_file_behind_it(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "link.sqlite").symlink_to(tmp_path / "x.sqlite")
+    engine = create_engine(f"sqlite:///{tmp_path / 'sub' / 'link.sqlite'}")
+    assert location.checkpoint_directory(engine) == tmp_path / "x.sqlite.checkpoints"
