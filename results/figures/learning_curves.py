@@ -51,7 +51,7 @@ def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(len(arms), len(games), sharex=True, sharey="col", squeeze=False)
     figure.subplots_adjust(
-        left=0.62 / width,
+        left=0.72 / width,
         right=1 - 0.12 / width,
         top=1 - head / height,
         bottom=foot / height,
