@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ablate.cli import db, plan, show, work
+from ablate.cli import db, exchange, plan, show, work
 
 FAILED = 2
 """Exit code of a command that could not do what it was asked."""
@@ -47,11 +47,11 @@ def explanation(error: Exception) -> str:
     from ablate.scheduler import SchedulerError
     from ablate.study import StudyError
     from results.database.errors import DatabaseError
+    from results.exchange.errors import ExchangeError
     from results.statistics.errors import StatisticsError
 
-    if isinstance(
-        error, StudyError | DatabaseError | StatisticsError | SchedulerError | CommandError
-    ):
+    ours = StudyError | DatabaseError | StatisticsError | ExchangeError
+    if isinstance(error, ours | SchedulerError | CommandError):
         return str(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -81,6 +81,8 @@ app.command("table")(show.table)
 app.command("plot")(show.plot)
 app.command("report")(show.report)
 app.command("diff")(plan.diff)
+app.command("import")(exchange.import_)
+app.command("export")(exchange.export)
 app.add_typer(db.app, name="db")
 
 

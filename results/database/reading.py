@@ -55,12 +55,12 @@ _RUNS = _RUN | {
     "started_at": MOMENT,
     "heartbeat_at": MOMENT,
 }
-_EVALUATIONS = _RUN | {
+EVALUATION_COLUMNS = _RUN | {
     "env_frames": WHOLE,
     "final": FLAG,
     "episode": WHOLE,
     "episode_return": REAL,
-    "length": WHOLE,
+    "length": WHOLE_OR_MISSING,
     "policy": TEXT,
     "truncated": FLAG,
 }
@@ -127,10 +127,10 @@ def evaluations(engine: Engine, study: str) -> pd.DataFrame:
         DatabaseError: If there is no such study.
     """
     query = (
-        f"SELECT {', '.join(_EVALUATIONS)} FROM v_evaluations WHERE study = :study "
+        f"SELECT {', '.join(EVALUATION_COLUMNS)} FROM v_evaluations WHERE study = :study "
         "ORDER BY position, env_frames, final, policy, episode"
     )
-    return _of_study(engine, study, _EVALUATIONS, query)
+    return _of_study(engine, study, EVALUATION_COLUMNS, query)
 
 
 def curve(engine: Engine, study: str, metric: str) -> pd.DataFrame:

@@ -217,6 +217,49 @@ class EpisodeRow:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class ImportSourceRecord:
+    """A file that runs were imported from.
+
+    Attributes:
+        file: Its path, as it was named.
+        sha256: Of its contents.
+        format: How it was read.
+        options: Canonical JSON of what else decided how it was read.
+        protocol: Label of the protocol that its runs are said to follow.
+        normalization: The table that its scores were made with; None where they are raw returns.
+        means: Whether each of its numbers is a mean over an unknown number of runs.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    options: str
+    protocol: str
+    normalization: str | None
+    means: bool
+
+
+@dataclass(frozen=True)
+class ImportedRunRecord:
+    """A run that was not trained here.
+
+    Attributes:
+        run: The run, as it would have been submitted.
+        source: The file that it comes from.
+        env_frames: Where its points lie, increasing.
+        values: What it scored there: returns, or scores where the source names a table.
+        final_env_frames: The point that is its score at the end of the study; None where the
+            curve ended early.
+    """
+
+    run: RunRecord
+    source: ImportSourceRecord
+    env_frames: tuple[int, ...]
+    values: tuple[float, ...]
+    final_env_frames: int | None
+
+
 DECLARED = "declared"
 """The normalization table of what tasks say of themselves: each under its own exact name."""
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from results.database.columns import Base, EventKind, PrimaryKey, StudyKey, flag
 from results.database.records import AttemptState, RunState
 
-SCHEMA_VERSION = "0002"  # the newest migration; a test compares it with the migrations
+SCHEMA_VERSION = "0003"  # the newest migration; a test compares it with the migrations
 APPLICATION_ID = 0x41424C54  # "ABLT" in the file's header: the file is ours
 MOST_LOSSES = 5  # a run that lost so many attempts is failed, not queued again
 
@@ -376,7 +376,7 @@ class CurveChunk(Base):
 
 
 class Evaluation(Base):
-    """One test episode; `length` is in agent_steps.
+    """One test episode; `length` is in agent_steps, and unknown of an imported one.
 
     NaN arrives as NULL and infinity fails the check: neither is a return.
     """
@@ -398,7 +398,7 @@ class Evaluation(Base):
     policy: Mapped[str]
     episode: Mapped[int]
     episode_return: Mapped[float]
-    length: Mapped[int]
+    length: Mapped[int | None]
     truncated: Mapped[bool] = mapped_column(flag("truncated"))
 
 
@@ -415,6 +415,53 @@ class Event(Base):
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempt.id"))
     study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"))
     detail: Mapped[str | None]
+
+
+class ImportSource(Base):
+    """A file that runs were imported from, and how it was read.
+
+    `options` is JSON: what each format asks for differs. `normalization` names the table that
+    the file's scores were made with; NULL where they are raw returns. `means` says that each
+    number stands for an unknown number of runs.
+    """
+
+    __tablename__ = "import_source"
+    __table_args__ = (
+        UniqueConstraint("file", "sha256", "format", "options", "protocol"),
+        CheckConstraint("file <> ''", name="file"),
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+        CheckConstraint("format <> ''", name="format"),
+        CheckConstraint("options <> ''", name="options"),
+        CheckConstraint("protocol <> ''", name="protocol"),
+        CheckConstraint("normalization <> ''", name="normalization"),
+    )
+
+    id: Mapped[PrimaryKey]
+    file: Mapped[str]
+    sha256: Mapped[str]
+    format: Mapped[str]
+    options: Mapped[str]
+    protocol: Mapped[str]
+    normalization: Mapped[str | None]
+    means: Mapped[bool] = mapped_column(flag("means"))
+    imported_at: Mapped[datetime]
+
+
+class ImportedRun(Base):
+    """A run that was not trained here: its file, and the point that is its score at the end.
+
+    A curve that ended early has no such point.
+    """
+
+    __tablename__ = "imported_run"
+    __table_args__ = (
+        CheckConstraint("final_env_frames >= 0", name="final_env_frames"),
+        Index(None, "source_id"),
+    )
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("import_source.id"))
+    final_env_frames: Mapped[int | None]
 
 
 class Normalization(Base):

@@ -26,7 +26,7 @@ CREATE VIEW v_runs AS
 -- data come from: the finished one, or the one under way, or the one that failed. A queued run
 -- has none: a lost or released attempt leaves only its `error` behind. An attempt that went on
 -- from a checkpoint has a `parent_attempt`, and its `seconds` hold those of the attempts before
--- it, until they were last heard of.
+-- it, until they were last heard of. Nobody knows how long an imported run took.
 SELECT
     study.name AS study, study.protocol, study_run.position,
     run.id AS run_id, run.identity, study_arm.name AS arm, run.game, run.seed, run.state,
@@ -37,16 +37,17 @@ SELECT
     parent.number AS parent_attempt, shown.resumed_env_frames,
     coalesce(shown.env_frames, 0) AS env_frames,
     coalesce(shown.updates, 0) AS updates,
-    coalesce(
+    CASE WHEN imported_run.run_id IS NULL THEN coalesce(
         shown.seconds,
         (julianday(coalesce(shown.ended_at, shown.heartbeat_at)) - julianday(shown.started_at))
         * 86400.0
-    ) + coalesce(past.seconds, 0.0) AS seconds,
+    ) + coalesce(past.seconds, 0.0) END AS seconds,
     worker.host, worker.pid, worker.device, shown.started_at, shown.heartbeat_at, shown.ended_at
 FROM study_run
 JOIN study ON study.id = study_run.study_id
 JOIN run ON run.id = study_run.run_id
 JOIN arm ON arm.id = run.arm_id
+LEFT JOIN imported_run ON imported_run.run_id = run.id
 JOIN study_arm ON study_arm.study_id = study.id AND study_arm.arm_id = arm.id
 LEFT JOIN attempt AS latest ON latest.run_id = run.id AND latest.number = (
     SELECT max(number) FROM attempt WHERE attempt.run_id = run.id

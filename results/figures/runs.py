@@ -6,7 +6,7 @@ from results.figures import aggregate_intervals, captions, learning_curves, styl
 from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
 from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
-from results.statistics.errors import IncompleteStudy, counted
+from results.statistics.errors import IncompleteStudy, StatisticsError, counted
 from results.statistics.intervals import ONE_SEED
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
@@ -22,9 +22,15 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
 
     Raises:
         IncompleteStudy: if nothing has been evaluated yet.
+        StatisticsError: if the study was imported as scores.
         UnknownName: if the options name an arm, a game or a table that does not exist.
     """
     study = data.study
+    if data.imported is not None:
+        raise StatisticsError(
+            f"Study {study.name!r} was imported as human-normalised scores (table "
+            f"{data.imported.table}): its raw returns, which the curves show, are not known."
+        )
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
     games = chosen_games(options.games, study.games)
     end = study.env_frames if options.at is None else options.at

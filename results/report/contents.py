@@ -110,6 +110,11 @@ def shared_reason(shown: Sequence[Shown]) -> str:
 
 def scale(data: StudyData, options: Options) -> str:
     """Says what scores are made of, and which games have none."""
+    if data.imported is not None:
+        return (
+            f"Its runs were imported as human-normalised scores of the table "
+            f"{data.imported.table}; raw returns are not known."
+        )
     games = chosen_games(options.games, data.study.games)
     table = study_normalization(options.norm, games, data.declared)
     raw = [game for game in games if game not in table]

@@ -20,7 +20,12 @@ from results.statistics.errors import (
     listed,
     nearest,
 )
-from results.statistics.normalize import Normalization, game_key, study_normalization
+from results.statistics.normalize import (
+    Normalization,
+    Reference,
+    game_key,
+    study_normalization,
+)
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
@@ -77,6 +82,8 @@ class Scores:
             many of the episodes were cut); NaN where a run is missing, and in `score` where
             the game has raw returns only.
         missing: The runs without a score.
+        without_returns: Whether the study was imported as scores: `mean_return` then holds
+            those, and nothing may show it as a return.
     """
 
     arms: tuple[str, ...]
@@ -86,9 +93,20 @@ class Scores:
     normalization: Normalization
     frame: pd.DataFrame
     missing: tuple[Missing, ...]
+    without_returns: bool = False
 
     def returns(self, arm: str, game: str) -> np.ndarray:
-        """[runs], the mean returns of one cell, in order of seed; missing runs are absent."""
+        """[runs], the mean returns of one cell, in order of seed; missing runs are absent.
+
+        Raises:
+            StatisticsError: if the study was imported as scores.
+        """
+        if self.without_returns:
+            raise StatisticsError(
+                "The runs of this study were imported as human-normalised scores (table "
+                f"{self.normalization.id}): their raw returns are not known. `ablate table STUDY "
+                "--kind hns` shows the scores."
+            )
         return self._column("mean_return", arm, game)
 
     def hns(self, arm: str, game: str) -> np.ndarray:
@@ -180,16 +198,19 @@ def collect(data: StudyData, options: Options) -> Scores:
         )
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
     games = chosen_games(options.games, study.games)
-    table = study_normalization(options.norm, games, data.declared)
+    table = _table(data, options, games)
     points = _points(data, options.at)
     expected = pd.MultiIndex.from_product(
         [arms, games, study.seeds], names=["arm", "game", "seed"]
     ).to_frame(index=False)
     frame = expected.merge(points, on=["arm", "game", "seed"], how="left", validate="1:1")
-    frame["score"] = [
-        table.score(game, value) if game in table else np.nan
-        for game, value in zip(frame["game"], frame["mean_return"], strict=True)
-    ]
+    if data.imported is not None:
+        frame["score"] = frame["mean_return"]
+    else:
+        frame["score"] = [
+            table.score(game, value) if game in table else np.nan
+            for game, value in zip(frame["game"], frame["mean_return"], strict=True)
+        ]
     missing = _missing(frame, data.runs)
     scores = Scores(
         arms=arms,
@@ -199,6 +220,7 @@ def collect(data: StudyData, options: Options) -> Scores:
         normalization=table,
         frame=frame,
         missing=missing,
+        without_returns=data.imported is not None,
     )
     if missing and (not options.partial or len(missing) == len(frame)):
         raise IncompleteStudy(_incomplete(data, options, scores))
@@ -216,9 +238,35 @@ def evaluation_interval(evaluations: pd.DataFrame) -> float:
     return float(gaps.median()) if len(gaps) else float("inf")
 
 
+def _table(data: StudyData, options: Options, games: tuple[str, ...]) -> Normalization:
+    """The table that is asked for; of imported scores only the one that they were made with.
+
+    Raises:
+        UnknownName: if there is no such table.
+        StatisticsError: if the scores were made with another one.
+    """
+    if data.imported is None:
+        return study_normalization(options.norm, games, data.declared)
+    if options.norm != data.imported.table:
+        raise StatisticsError(
+            f"Study {data.study.name!r} was imported as scores of the normalisation table "
+            f"{data.imported.table}, which cannot be turned into those of {options.norm}: its raw "
+            f"returns are not known. Ask for the table {data.imported.table}."
+        )
+    unknown = Reference("", np.nan, np.nan, "imported")
+    return Normalization(
+        data.imported.table, data.imported.table, {game_key(game): unknown for game in games}
+    )
+
+
+def _evaluations(data: StudyData) -> pd.DataFrame:
+    """What scores the runs."""
+    return data.evaluations if data.imported is None else data.imported.evaluations
+
+
 def _points(data: StudyData, at: int | None) -> pd.DataFrame:
     """The evaluation that scores each run: arm, game, seed, env_frames, mean_return, ..."""
-    rows = data.evaluations
+    rows = _evaluations(data)
     if at is None or at == data.study.env_frames:
         rows = rows[rows["final"].astype(bool)]
     else:
@@ -267,7 +315,7 @@ def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
         f"({counts}): {listed([str(run) for run in missing], most=3)}."
     )
     if options.at is not None:
-        written = sorted(set(data.evaluations["env_frames"]))
+        written = sorted(set(_evaluations(data)["env_frames"]))
         points = listed([f"{int(point):,}" for point in written])
         paragraph += f" Evaluations were written at {points} env frames."
     if len(missing) == len(scores.frame):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 from sqlalchemy import Engine
 
-from results.database import reading
+from results.database import imports, reading
+from results.database.imports import ImportedScores
 from results.database.records import NormalizationRow, StudyRecord
 
 CURVES = ("episode_return",)  # what the figures draw
@@ -23,6 +24,7 @@ class StudyData:
             episode, episode_return, length, policy, truncated.
         curves: Per metric, the points: run_id, arm, game, seed, env_frames, value.
         declared: By game, the returns that a task which is not in the tables declares of itself.
+        imported: The scores of a study that was imported as scores; it has no returns at all.
     """
 
     study: StudyRecord
@@ -30,6 +32,7 @@ class StudyData:
     evaluations: pd.DataFrame
     curves: Mapping[str, pd.DataFrame]
     declared: Mapping[str, NormalizationRow] = field(default_factory=dict)
+    imported: ImportedScores | None = None
 
 
 def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyData:
@@ -48,7 +51,7 @@ def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyD
     return StudyData(
         study=study,
         runs=reading.runs(engine, name),
-        evaluations=reading.evaluations(engine, name),
+        evaluations=imports.evaluations(engine, name),
         curves={
             metric: reading.curve(engine, name, metric) for metric in curves if metric in written
         },
@@ -57,4 +60,5 @@ def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyD
             for game, row in reading.declared_returns(engine).items()
             if game in study.games
         },
+        imported=imports.scores(engine, name),
     )

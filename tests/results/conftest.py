@@ -15,6 +15,7 @@ from results.database.records import (
     StudyRecord,
     ToggleRecord,
 )
+from results.statistics.designs import design_cells
 from results.statistics.study_data import StudyData
 
 On = Mapping[str, str]  # toggle -> level that is on
@@ -41,8 +42,8 @@ def arm_name(on: On, toggles: Sequence[ToggleRecord]) -> str:
     if dict(on) == full:
         return "full"
     left_out = [name for name in full if name not in on]
-    if len(toggles) >= 3 and len(left_out) == 1 and all(full[t] == on[t] for t in on):
-        return f"full-{left_out[0]}"
+    if len(left_out) < len(on) and all(full[t] == on[t] for t in on):
+        return "-".join(["full", *left_out])
     return "+".join(["base", *(labels[t.name] for t in toggles if t.name in on)])
 
 
@@ -55,16 +56,13 @@ def build_study(
     env_frames: int = 400_000,
     name: str = "synthetic",
 ) -> StudyRecord:
-    """A study over toggles (name -> levels, the last level in full), as the grid would make it.
-
-    Designs: base, full, leave_one_out, add_one_in, pairs_in, pairs_out, factorial.
-    """
+    """A study over toggles (name -> levels, the last level in full), as the grid would make it."""
     toggles = toggles if toggles is not None else {"augmentation": ("on",), "ratio": ("on",)}
     records = tuple(ToggleRecord(n, tuple(levels), levels[-1]) for n, levels in toggles.items())
     arms = {
         arm_name(on, records): ArmRecord(arm_name(on, records), _identity(on), "{}", on)
         for design in designs
-        for on in _cells(design, records)
+        for on in design_cells(design, records)
     }
     return StudyRecord(
         name=name,
@@ -85,35 +83,6 @@ def build_study(
 
 def _identity(on: On) -> str:
     return hashlib.sha256(repr(sorted(on.items())).encode()).hexdigest()
-
-
-def _cells(design: str, toggles: Sequence[ToggleRecord]) -> list[dict[str, str]]:
-    full = {toggle.name: toggle.in_full for toggle in toggles}
-    pairs = list(itertools.combinations(full, 2))
-    match design:
-        case "base":
-            return [{}]
-        case "full":
-            return [full]
-        case "add_one_in":
-            return [{t.name: level} for t in toggles for level in t.levels]
-        case "leave_one_out":
-            return [_without(full, name) for name in full]
-        case "pairs_in":
-            return [{a: full[a], b: full[b]} for a, b in pairs]
-        case "pairs_out":
-            return [_without(full, *pair) for pair in pairs]
-        case "factorial":
-            options = [[None, *toggle.levels] for toggle in toggles]
-            return [
-                {t.name: level for t, level in zip(toggles, levels, strict=True) if level}
-                for levels in itertools.product(*options)
-            ]
-    raise ValueError(design)
-
-
-def _without(full: On, *names: str) -> dict[str, str]:
-    return {name: level for name, level in full.items() if name not in names}
 
 
 def build_data(

@@ -12,6 +12,8 @@ COMMANDS = {"studies", "mods", "plan", "submit", "work", "run"} | {
     "plot",
     "report",
     "diff",
+    "import",
+    "export",
     "db",
 }
 

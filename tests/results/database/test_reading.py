@@ -41,7 +41,7 @@ COLUMNS = {
         "final": "bool",
         "episode": "int64",
         "episode_return": "float64",
-        "length": "int64",
+        "length": "Int64",
         "policy": "object",
         "truncated": "bool",
     },

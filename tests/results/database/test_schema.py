@@ -63,6 +63,11 @@ NONSENSE = [
     f"INSERT INTO checkpoint VALUES (1, 1, 4, 'a', '{'f' * 64}', 9, ''), "
     f"(2, 1, 4, 'b', '{'f' * 64}', 9, '')",
     "INSERT INTO artifact VALUES (1, 1, 'dreams', 4, 'npz', NULL, '')",
+    "INSERT INTO import_source VALUES (1, 'a', 'f', 'csv', '{}', 'p', NULL, 0, '')",
+    f"INSERT INTO import_source VALUES (1, 'a', '{'f' * 64}', 'csv', '{{}}', '', NULL, 0, '')",
+    f"INSERT INTO import_source VALUES (1, 'a', '{'f' * 64}', 'csv', '{{}}', 'p', '', 0, '')",
+    f"INSERT INTO import_source VALUES (1, 'a', '{'f' * 64}', 'csv', '{{}}', 'p', NULL, 2, '')",
+    "INSERT INTO imported_run VALUES (1, 7, 4)",
     "INSERT INTO artifact VALUES (1, 1, 'dreams', 4, 'npz', x'00', ''), "
     "(2, 1, 'dreams', 8, 'npz', x'00', '')",
 ]

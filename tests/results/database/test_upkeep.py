@@ -116,7 +116,7 @@ def test_an_old_database_is_refused_with_the_command_that_mends_it(old):
 def test_an_upgraded_database_holds_every_row_that_it_held(old):
     before = contents(old)
     done = upkeep.upgrade(old)
-    assert (done.before, done.after) == ("0001", "0002")
+    assert (done.before, done.after) == ("0001", "0003")
     assert contents(old) == before == rows_of_schema_0001()
 
 
@@ -158,11 +158,31 @@ def test_an_upgraded_database_is_used_like_any_other(old, make_study):
     engine.dispose()
 
 
+def test_a_database_of_the_second_schema_is_upgraded_with_its_rows(old):
+    engine = create_engine(URL.create("sqlite", database=str(old)))
+    config = migrations_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO artifact VALUES (1, 3, 'd', 4, 'npz', x'00', '')")
+    engine.dispose()
+    with pytest.raises(DatabaseError, match="schema 0002"):
+        open_database(old)
+    done = upkeep.upgrade(old)
+    assert (done.before, done.after) == ("0002", "0003")
+    assert contents(old) == rows_of_schema_0001()
+    engine = open_database(old)
+    with read(engine) as session:
+        assert session.scalar(text("SELECT count(*) FROM artifact")) == 1
+    assert evaluations(engine, "old")["length"].tolist() == [900]
+    engine.dispose()
+
+
 def test_upgrading_again_does_nothing(old):
     upkeep.upgrade(old)
     there = files(old.parent)
     again = upkeep.upgrade(old)
-    assert (again.before, again.backup) == ("0002", None)
+    assert (again.before, again.backup) == ("0003", None)
     assert files(old.parent) == there
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from alembic import op
 
-from results.database.views import VIEWS
+from results.database.migrations.views_0002 import VIEWS
 
 revision = "0002"
 down_revision = "0001"

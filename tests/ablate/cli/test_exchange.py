@@ -1,0 +1,242 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablate.runspec import RunSpec
+from results.database import reading
+from results.database.engine import open_database, read
+from results.database.schema import Run
+
+ARMS = {"base": 0.0, "base+a": 5.0, "base+b": 10.0, "base+a+b": 12.0}
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> Path:
+    """Two toggles on two games with three seeds, in the form of the authors of DreamerV2."""
+    records = [
+        {
+            "task": task,
+            "method": method,
+            "seed": str(seed),
+            "xs": [2e5, 4e5],
+            "ys": [low, low + 2 * seed + better],
+        }
+        for method, better in ARMS.items()
+        for task, low in (("atari_pong", -20.0), ("atari_james_bond", 30.0))
+        for seed in range(3)
+    ]
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps(records))
+    return path
+
+
+@pytest.fixture
+def imported(ablate, curves) -> None:
+    words = ("-f", "dreamer-json", "--study", "pub", "--protocol", "atari100k")
+    done = ablate("import", str(curves), *words)
+    assert done.exit_code == 0
+    assert "pub: 24 runs new in" in done.stdout
+    assert "Toggles: a, b." in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["scores", "hns", "aggregates", "effects", "interactions"])
+def test_an_imported_study_has_every_table(kind, ablate, imported) -> None:
+    done = ablate("table", "pub", "--kind", kind, "--resamples", "50", "--format", "csv")
+    assert done.exit_code == 0
+    rows = done.stdout.splitlines()
+    assert len(rows) > 2
+    if kind == "scores":
+        assert rows[1].split(",")[:5] == ["base", "Pong", "mean", "3", "-18.0"]
+    if kind == "effects":
+        found = {
+            (row["effect"], row["toggle"], row["scope"]): float(row["value"])
+            for row in csv.DictReader(rows)
+        }
+        assert found["add_one_in", "a", "Pong"] == pytest.approx(5 / 35.3)
+
+
+def test_status_plot_and_report_show_an_imported_study(ablate, imported, tmp_path) -> None:
+    assert "24 finished" in ablate("status", "pub").stdout
+    done = ablate("plot", "pub", "--kind", "curves", "--formats", "svg", "--output", "figures")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (tmp_path / "figures" / "pub_curves.csv").read_text().count("evaluation,") == 48
+    assert ablate("report", "pub", "--resamples", "50").exit_code == 0
+    assert "base+a+b" in (tmp_path / "pub_report.html").read_text()
+
+
+def test_importing_again_says_that_it_is_there(ablate, imported, curves) -> None:
+    words = ("-f", "dreamer-json", "--study", "pub", "--protocol", "atari100k")
+    assert "0 runs new in" in ablate("import", str(curves), *words).stdout
+
+
+def test_the_identity_of_an_imported_run_is_that_of_its_specification(ablate, imported) -> None:
+    engine = open_database("ablate.sqlite")
+    with read(engine) as session:
+        for run in session.query(Run):
+            assert RunSpec.from_json(run.specification).identity == run.identity
+    engine.dispose()
+    done = ablate("diff", "pub/base", "pub/base+a")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "agent.imported" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("csv", ()),
+        ("parquet", ()),
+        ("dreamer-json", ()),
+        ("tensorboard", ("--x-unit", "env_frames")),
+        ("rliable-json", ("--env-frames", "400000")),
+    ],
+)
+def test_an_export_is_imported_into_another_database(name, said, ablate, imported) -> None:
+    assert ablate("export", "pub", "-f", name, "-o", "out").exit_code == 0
+    done = ablate(
+        *("import", "out", "-f", name, "--study", "pub", "--protocol", "atari100k"),
+        *("--db", "other.sqlite", *said),
+    )
+    assert (done.exit_code, done.stderr) == (0, "")
+    words = ("table", "pub", "--kind", "scores", "--format", "csv")
+    assert sorted(ablate(*words, "--db", "other.sqlite").stdout.splitlines()) == sorted(
+        ablate(*words).stdout.splitlines()
+    )
+
+
+def test_a_database_is_merged_and_nothing_is_doubled(ablate, imported, tmp_path) -> None:
+    assert ablate("export", "pub", "-f", "sqlite", "-o", "one.sqlite").exit_code == 0
+    words = ("import", "one.sqlite", "-f", "sqlite", "--db", "other.sqlite")
+    assert "pub. 24 runs are new here" in ablate(*words).stdout
+    assert "0 runs are new here, 0 are finished now, 24 were there" in ablate(*words).stdout
+    assert "itself" in ablate("import", "one.sqlite", "-f", "sqlite", "--db", "one.sqlite").stderr
+
+
+@pytest.mark.parametrize(("name", "mark"), [("latex", r"\toprule"), ("markdown", "| game |")])
+def test_tables_are_exported_for_papers(name, mark, ablate, imported, tmp_path) -> None:
+    done = ablate("export", "pub", "-f", name, "--kind", "scores", "-o", "table.txt")
+    assert (done.exit_code, done.stdout) == (0, "table.txt\n")
+    assert mark in (tmp_path / "table.txt").read_text()
+
+
+def test_skipping_imports_the_rest_and_lists_what_was_left_out(ablate, curves, tmp_path) -> None:
+    records = json.loads(curves.read_text())
+    records[3]["ys"][1] = float("nan")
+    records[4]["xs"], records[4]["ys"] = [1e5, 2e5], [1.0, 2.0]
+    curves.write_text(json.dumps(records))
+    words = ("import", "curves.json", "-f", "dreamer-json", "--study", "pub", "--protocol", "p")
+    refused = ablate(*words)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "Error: curves.json, record 4: y number 2 of 2 is nan, no number. Nothing was imported. "
+        "--skip-bad imports the rest and lists these.\n"
+    )
+    assert not (tmp_path / "ablate.sqlite").exists()
+    done = ablate(*words, "--skip-bad")
+    assert done.exit_code == 0
+    assert "Skipped 1 record:\n  curves.json, record 4: y number 2 of 2 is nan" in done.stdout
+    assert "1 run ended before 400,000 env frames" in done.stdout
+    assert "base on Jamesbond, seed 1." in done.stdout
+    assert ablate("table", "pub").exit_code == 2
+    assert ablate("table", "pub", "--partial").exit_code == 0
+
+
+@pytest.fixture
+def scores(ablate, tmp_path) -> None:
+    listed = [
+        {"game": game, "seed": float(seed), "HNS": 0.1 * seed, "Max HNS": 1.0}
+        for game in ("Alien", "JamesBond")
+        for seed in range(3)
+    ]
+    (tmp_path / "SPR.json").write_text(json.dumps(listed))
+    words = ("import", "SPR.json", "-f", "rliable-json", "--study", "spr", "--protocol", "p")
+    done = ablate(*words, "--env-frames", "400000", "--normalization", "wang2016")
+    assert done.exit_code == 0
+
+
+def test_scores_have_no_table_of_returns(ablate, scores, tmp_path) -> None:
+    refused = ablate("table", "spr", "--kind", "scores")
+    assert refused.exit_code == 2
+    assert "their raw returns are not known" in refused.stderr
+    shown = ablate("table", "spr", "--kind", "hns", "--resamples", "50", "--format", "csv").stdout
+    assert "SPR,Jamesbond,mean,3,0.1" in shown
+    drawn = ablate("plot", "spr", "--kind", "curves")
+    assert drawn.exit_code == 2
+    assert "its raw returns, which the curves show, are not known" in drawn.stderr
+    assert ablate("report", "spr", "--resamples", "50").exit_code == 0
+    page = (tmp_path / "spr_report.html").read_text()
+    assert "imported as human-normalised scores of the table wang2016" in page
+    assert ablate("export", "spr", "-f", "csv", "-o", "a.csv").exit_code == 2
+
+
+def test_a_file_of_arms_says_what_is_on(ablate, tmp_path) -> None:
+    rows = [f"{name},Pong,{seed},4,{seed}" for name in ("RR2", "RR8") for seed in range(2)]
+    (tmp_path / "a.csv").write_text("\n".join(["method,game,seed,env_frames,score", *rows]))
+    (tmp_path / "arms.toml").write_text('[arms]\nRR2 = []\nRR8 = ["ratio"]\n')
+    words = ("import", "a.csv", "-f", "csv", "--study", "rr", "--protocol", "p")
+    assert ablate(*words, "--arms", "arms.toml").exit_code == 0
+    effects = ablate("table", "rr", "--kind", "effects", "--format", "csv").stdout
+    assert "add_one_in,ratio" in effects
+
+
+def names(folder: Path) -> set[str]:
+    """What lies in a folder, SQLite's own companions of an open database aside."""
+    return {entry.name for entry in folder.iterdir() if not entry.name.endswith(("wal", "shm"))}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("import", "curves.json", "-f", "dreamer-json"), "--study NAME and --protocol LABEL"),
+        (("import", "curves.json", "-f", "dreamer"), "There is no format 'dreamer': did you mean"),
+        (("import", "curves.json", "-f", "sqlite", "--protocol", "p"), "--protocol: an sqlite"),
+        (("import", "curves.json", "-f", "sqlite"), "is not an SQLite database"),
+        (("export", "pub", "-o", "a", "--kind", "hns"), "--kind: only latex and markdown"),
+        (("export", "pub", "-o", "a", "--at", "4"), "--at: csv holds whole curves"),
+        (("export", "pub", "-o", "a", "-f", "sqlite", "--partial"), "--partial: sqlite takes"),
+        (("export", "pub", "-o", "none/a"), "there is no folder none"),
+        (("export", "pub", "-o", "a", "-f", "xls"), "There is no format 'xls'"),
+        (("export", "none", "-o", "a"), "There is no study 'none'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_paragraph(
+    words, message, ablate, imported, tmp_path
+) -> None:
+    before = names(tmp_path)
+    done = ablate(*words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert names(tmp_path) == before
+
+
+def test_a_column_is_named_with_its_name(ablate, curves) -> None:
+    words = ("import", "curves.json", "-f", "csv", "--study", "a", "--protocol", "p")
+    assert "write COLUMN=NAME" in ablate(*words, "--column", "score").stderr
+
+
+def test_import_and_export_need_no_torch(imported, tmp_path) -> None:
+    code = (
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'torch':\n"
+        "            raise ImportError('no torch')\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "from typer.testing import CliRunner\n"
+        "from ablate.cli.main import app\n"
+        "for words in (['export', 'pub', '-o', 'a.csv'],\n"
+        "              ['import', 'a.csv', '-f', 'csv', '--study', 'b', '--protocol', 'p']):\n"
+        "    done = CliRunner().invoke(app, words)\n"
+        "    assert done.exit_code == 0, done.output\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    engine = open_database(tmp_path / "ablate.sqlite")
+    assert reading.studies(engine)["name"].tolist() == ["pub", "b"]
+    engine.dispose()
