@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 
 from ablate import grid
+from ablate.assembly import UndefinedArm, about_undefined, build_arm
 from ablate.resolution import (
     Resolution,
     ResolvedLevel,
@@ -18,11 +19,9 @@ from ablate.runspec import RunSpec, canonical_json
 from ablate.speed import Speed
 from ablate.study import Study, StudyError, StudyFile
 from agents import AGENT_VERSION
-from agents.assemble import AssemblyError, assemble
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 from agents.cost import estimate_seconds
 from agents.modification import Modification
-from agents.modifications import REGISTRY
 from agents.parts import Parts
 from agents.training.environments import Task
 from agents.training.recipe import planned_updates
@@ -39,7 +38,6 @@ from results.database.records import (
     RunStatus,
     StudyRecord,
     Submission,
-    ToggleRecord,
 )
 from results.statistics.normalize import TABLES, normalization
 
@@ -71,6 +69,7 @@ class AssembledStudy:
     """A study whose arms are all agents: what is submitted, and what a plan shows.
 
     Attributes:
+        undefined: The cells of its designs that are no agents.
         declared: The returns that tasks without reference scores declare themselves.
     """
 
@@ -80,6 +79,7 @@ class AssembledStudy:
     budget: Budget
     runs: tuple[RunRecord, ...]
     arms: Mapping[str, PlannedArm]
+    undefined: tuple[UndefinedArm, ...]
     levels: tuple[ResolvedLevel, ...]
     declared: tuple[NormalizationRow, ...]
     messages: tuple[str, ...]
@@ -159,35 +159,44 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
     """Builds the agent of every arm, and from them the runs.
 
     Raises:
-        StudyError: If a word of the study means nothing, an arm cannot be assembled, two arms
-            are the same agent, or a modification would never act.
+        StudyError: If a word of the study means nothing, an arm that it names cannot be
+            assembled, no arm can, two arms are the same agent, or a modification would never act.
     """
     resolution = resolve(file)
     check_that_all_act(resolution)
     study = resolution.effective
     arms: dict[str, PlannedArm] = {}
     specs: dict[str, RunSpec] = {}
+    undefined: list[UndefinedArm] = []
     for arm in grid.arms(study):
-        modifications = _modifications(resolution, arm)
-        parts = _parts(resolution, arm, modifications)
+        found = build_arm(resolution, arm)
+        if isinstance(found, UndefinedArm):
+            undefined.append(found)
+            continue
+        parts, modifications = found
         specs[arm.name] = _spec(resolution, parts, modifications)
         arms[arm.name] = _planned_arm(resolution, arm, parts, specs[arm.name])
+    if not arms:
+        raise file.error("designs", f"has no cell that is an agent: {undefined[0].reason}.")
     records = tuple(arm.record for arm in arms.values())
     _check_that_arms_differ(file, records)
     levels = resolved_levels(resolution)
     declared = _declared(resolution.tasks)
+    cells = [cell for cell in grid.cells(study) if cell.arm in specs]
     return AssembledStudy(
         file=file,
         study=_study_record(resolution, records),
         protocol=resolution.protocol,
         budget=resolution.budget,
-        runs=tuple(_run_record(specs[cell.arm], cell) for cell in grid.cells(study)),
+        runs=tuple(_run_record(specs[cell.arm], cell) for cell in cells),
         arms=arms,
+        undefined=tuple(undefined),
         levels=levels,
         declared=declared,
         messages=(
             *resolution.messages,
             *_absent_levels(study, levels, records),
+            *about_undefined(study, undefined),
             *_about_references(study.games, declared),
         ),
     )
@@ -297,25 +306,6 @@ class Forecast:
         return self._estimates[arm]
 
 
-def _modifications(resolution: Resolution, arm: grid.Arm) -> tuple[Modification, ...]:
-    """Everything that an arm switches on, in installation order."""
-    found = {
-        modification.name: modification
-        for toggle, level in arm.on.items()
-        for modification in resolution.toggles[toggle][level]
-    }
-    return tuple(found[name] for name in REGISTRY if name in found)
-
-
-def _parts(resolution: Resolution, arm: grid.Arm, modifications: Sequence[Modification]) -> Parts:
-    try:
-        return assemble(resolution.config, modifications)
-    except AssemblyError as error:
-        raise StudyError(
-            f"{resolution.file.path}: the arm {arm.name} cannot be assembled: {error}."
-        ) from error
-
-
 def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modification]) -> RunSpec:
     """The specification of an arm's first run; the others differ in game and seed."""
     return RunSpec(
@@ -373,10 +363,7 @@ def _study_record(resolution: Resolution, arms: tuple[ArmRecord, ...]) -> StudyR
         designs=tuple(study.designs),
         games=study.games,
         seeds=study.seeds,
-        toggles=tuple(
-            ToggleRecord(name=name, levels=tuple(toggle.levels), in_full=toggle.in_full)
-            for name, toggle in study.toggles.items()
-        ),
+        toggles=study.toggle_records,
         arms=arms,
         evaluation=evaluation_phrase(resolution.protocol),
     )

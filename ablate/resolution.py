@@ -10,8 +10,18 @@ from pydantic import ValidationError
 
 from ablate.budget import resolve_budget
 from ablate.grid import toggle_label
-from ablate.study import ON, Study, StudyError, StudyFile, explain, nearest
+from ablate.study import (
+    ON,
+    CustomArm,
+    Study,
+    StudyError,
+    StudyFile,
+    explain,
+    nearest,
+    toggle_and_level,
+)
 from agents.config import (
+    FRAMES_PER_AGENT_STEP,
     PROTOCOLS,
     SIZES,
     AgentConfig,
@@ -23,6 +33,7 @@ from agents.modification import Modification
 from agents.modifications import REGISTRY
 from agents.training.environments import GAMES, Task, canonical_game, task
 from agents.training.environments.games import GYMNASIUM
+from results.statistics.designs import design_problem, off_in_two_level_designs
 
 T = TypeVar("T")
 
@@ -90,11 +101,13 @@ def resolve(file: StudyFile) -> Resolution:
     Raises:
         StudyError: If a game, protocol, modification or setting does not exist or a value is
             refused, if a bundle's modifications exclude each other, if one of them needs images
-            that a game does not show, or if a factor's level in the full agent is the base agent.
+            that a game does not show, if a factor's level in the full agent is the base agent,
+            or if a design is not made for so many toggles.
     """
     study = file.study.model_copy(update={"games": _games(file)})
     config = _config(file)
     protocol = _protocol(file)
+    _check_that_episodes_fit(file, config, protocol)
     tasks = tuple(task(game, protocol) for game in study.games)
     budget, about_budget = resolve_budget(file, config)
     toggles: dict[str, Levels] = {}
@@ -123,10 +136,12 @@ def resolve(file: StudyFile) -> Resolution:
         present = {level: toggle.levels[level] for level in levels}
         kept[name] = toggle.model_copy(update={"levels": present})
         toggles[name] = levels
+    effective = study.model_copy(update={"toggles": kept, "arms": _arms(study, toggles)})
+    messages += _about_designs(file, effective)
     return Resolution(
         file=file,
         study=study,
-        effective=study.model_copy(update={"toggles": kept}),
+        effective=effective,
         tasks=tasks,
         config=config,
         protocol=protocol,
@@ -202,6 +217,18 @@ def evaluation_phrase(protocol: Protocol) -> str:
     return f"{episodes} {noun}, {protocol.evaluation_policy}, {cap}"
 
 
+def _check_that_episodes_fit(file: StudyFile, config: AgentConfig, protocol: Protocol) -> None:
+    """Makes sure that an episode as long as the protocol allows can be replayed."""
+    longest = protocol.max_env_frames_per_episode // FRAMES_PER_AGENT_STEP
+    if config.length > longest and not config.cross_episodes:
+        raise file.error(
+            "agent.length",
+            f"asks for sequences of {config.length} agent steps, and the protocol cuts episodes "
+            f"after {longest}: none could ever be replayed. Lower length, raise "
+            "max_env_frames_per_episode, or set cross_episodes = true.",
+        )
+
+
 def _games(file: StudyFile) -> tuple[str, ...]:
     found: list[str] = []
     for game in file.study.games:
@@ -213,6 +240,43 @@ def _games(file: StudyFile) -> tuple[str, ...]:
             raise file.error("games", f"has {name!r} twice; name it once.")
         found.append(name)
     return tuple(found)
+
+
+def _arms(study: Study, toggles: Mapping[str, Levels]) -> tuple[CustomArm, ...]:
+    """The arms that the study names, without what is the base agent."""
+    found = [[toggle_and_level(word, study.toggles) for word in arm.on] for arm in study.arms]
+    return tuple(
+        CustomArm(
+            on=tuple(
+                f"{one[0]}:{one[1]}"
+                for one in on
+                if one is not None and one[1] in toggles.get(one[0], {})
+            )
+        )
+        for on in found
+    )
+
+
+def _about_designs(file: StudyFile, effective: Study) -> list[str]:
+    """What the user should know about the designs, once their toggles are known.
+
+    Raises:
+        StudyError: If one is not made for so many toggles.
+    """
+    toggles = effective.toggle_records
+    gone = [name for name in file.study.toggles if name not in effective.toggles]
+    for design in effective.designs:
+        if problem := design_problem(design, toggles):
+            without = f" (Without {', '.join(gone)}: the base agent.)" if gone else ""
+            raise file.error("designs", f"has {problem}{without}")
+    two_level = [one for one in effective.designs if one in ("fractional", "plackett_burman")]
+    off = off_in_two_level_designs(toggles)
+    if two_level and off:
+        return [
+            f"no cell of {' and '.join(two_level)} has {', '.join(off)}: a factor is there at its "
+            "level in the full agent, or off"
+        ]
+    return []
 
 
 def _no_such_game(game: str, error: ValueError) -> str:

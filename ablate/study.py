@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ablate.runspec import sha256
-
-Design = Literal["base", "full", "leave_one_out", "add_one_in"]
-DESIGNS: tuple[str, ...] = get_args(Design)
+from results.database.records import ToggleRecord
+from results.statistics.designs import Design, design_problem
 
 ON = "on"
 """The level of a toggle that is only switched on or off."""
@@ -101,12 +100,18 @@ class Toggle(Table):
     in_full: str
 
 
+class CustomArm(Table):
+    """An arm that a study names itself: toggles that are on, as `name` or `name:level`."""
+
+    on: Annotated[tuple[str, ...], Field(strict=False)]
+
+
 class Study(Table):
     """The contents of a study file; a budget that is "scaled" is resolved with the agent."""
 
     name: str
     question: str = Field(min_length=1)
-    designs: Annotated[tuple[Design, ...], Field(strict=False, min_length=1)]
+    designs: Annotated[tuple[Design, ...], Field(strict=False)]
     games: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...],
@@ -122,11 +127,22 @@ class Study(Table):
     protocol: Annotated[dict[str, Any], BeforeValidator(_protocol_table)] = {"base": "atari100k"}
     agent: dict[str, Any] = {}
     toggles: dict[str, Annotated[Toggle, BeforeValidator(_toggle_table)]] = {}
+    arms: Annotated[tuple[CustomArm, ...], Field(strict=False)] = ()
+
+    @property
+    def toggle_records(self) -> tuple[ToggleRecord, ...]:
+        """The toggles as the record keeps them."""
+        return tuple(
+            ToggleRecord(name=name, levels=tuple(toggle.levels), in_full=toggle.in_full)
+            for name, toggle in self.toggles.items()
+        )
 
     @property
     def contents_sha256(self) -> str:
         """Of the parsed contents: comments and layout do not count, the toggles' order does."""
         contents = self.model_dump()
+        if not self.arms:
+            del contents["arms"]  # as before a study could name arms
         contents["toggles"] = list(contents["toggles"].items())
         return sha256(contents)
 
@@ -186,6 +202,7 @@ def parse_study(source: str, *, path: str, stem: str) -> StudyFile:
     _check_names(path, stem, study)
     _check_repetitions(path, study)
     _check_sizes(path, study)
+    _check_arms(path, study)
     return StudyFile(path, source, study)
 
 
@@ -197,6 +214,20 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     if near:
         return f"nearest: {spelled[near[0]]}"
     return f"choices: {', '.join(known)}"
+
+
+def toggle_and_level(word: str, toggles: Mapping[str, Toggle]) -> tuple[str, str] | None:
+    """What a word such as `augmentation` or `algorithm:ppo` switches on, or None if nothing.
+
+    A toggle with several levels wants its level named; with one, it may be.
+    """
+    name, colon, level = word.partition(":")
+    if name not in toggles:
+        return None
+    levels = toggles[name].levels
+    if not colon:
+        return (name, next(iter(levels))) if len(levels) == 1 else None
+    return (name, level) if level in levels else None
 
 
 def explain(
@@ -223,7 +254,8 @@ def explain(
     value = first.get("input")
     match first["type"]:
         case "extra_forbidden":
-            known = keys or (Study if len(location) == 1 else Toggle).model_fields
+            inner = CustomArm if location[0] == "arms" else Toggle
+            known = keys or (Study if len(location) == 1 else inner).model_fields
             return f"unknown key `{key}`; {nearest(str(location[-1]), known)}."
         case "missing":
             if location[-1] == "in_full":
@@ -324,8 +356,7 @@ def _check_length(path: str, key: str, name: str) -> None:
 def _check_repetitions(path: str, study: Study) -> None:
     lists = {"designs": study.designs, "games": study.games, "seeds": study.seeds}
     for key, values in lists.items():
-        value, times = Counter[object](values).most_common(1)[0]
-        if times > 1:
+        for value in (one for one, times in Counter[object](values).items() if times > 1):
             raise _error(path, key, f"has {value!r} twice; name it once.")
     setters: dict[str, str] = {}
     for name, toggle in study.toggles.items():
@@ -341,5 +372,36 @@ def _check_sizes(path: str, study: Study) -> None:
     env_frames, prefill_frames = study.env_frames, study.prefill_frames
     if isinstance(env_frames, int) and isinstance(prefill_frames, int):
         check_budget(path, env_frames, prefill_frames)
+    if not study.designs and not study.arms:
+        raise _error(path, "designs", "is empty.")
+    for design in study.designs if study.toggles else ():
+        if problem := design_problem(design, study.toggle_records):
+            raise _error(path, "designs", f"has {problem}")
     if not study.toggles and (wanting := [name for name in study.designs if name != "base"]):
         raise _error(path, "designs", f"has {wanting[0]!r}, but the study has no [toggles] table.")
+
+
+def _check_arms(path: str, study: Study) -> None:
+    """Refuses arms whose words are no toggles, or that are there twice."""
+    words = [
+        name if len(toggle.levels) == 1 else f"{name}:{level}"
+        for name, toggle in study.toggles.items()
+        for level in toggle.levels
+    ]
+    first: dict[frozenset[tuple[str, str]], int] = {}
+    for index, arm in enumerate(study.arms):
+        key = f"arms[{index}].on"
+        on: list[tuple[str, str]] = []
+        for word in arm.on:
+            found = toggle_and_level(word, study.toggles)
+            if found is None:
+                remedy = nearest(word, words) if words else "the study has no [toggles] table"
+                raise _error(path, key, f"has no toggle {word!r}; {remedy}.")
+            if found[0] in dict(on):
+                problem = f"has {found[0]} twice; an arm has a toggle at one level."
+                raise _error(path, key, problem)
+            on.append(found)
+        if frozenset(on) in first:
+            other = first[frozenset(on)]
+            raise _error(path, key, f"is the same arm as arms[{other}]; name it once.")
+        first[frozenset(on)] = index

@@ -1,5 +1,6 @@
 """How a plan and a submission are put into words."""
 
+from string import ascii_uppercase
 from typing import Any
 
 from ablate.cli.output import table
@@ -7,6 +8,7 @@ from ablate.planner import Plan
 from ablate.progress import amount, counted, duration
 from ablate.resolution import ResolvedModification
 from results.database.records import Submission
+from results.statistics.designs import design_words, two_level_design
 
 
 def plan_json(plan: Plan) -> dict[str, object]:
@@ -25,6 +27,24 @@ def plan_json(plan: Plan) -> dict[str, object]:
                 "updates": arm.updates,
             }
             for name, arm in assembled.arms.items()
+        ],
+        "not_defined": [
+            {"name": one.name, "toggles": one.toggles, "reason": one.reason}
+            for one in assembled.undefined
+        ],
+        "designs": study.designs,
+        "two_level_designs": [
+            {
+                "design": design,
+                "cells": len(made.matrix),
+                "resolution": made.resolution,
+                "columns": dict(
+                    zip(ascii_uppercase, [t.name for t in study.toggles], strict=False)
+                ),
+                "generators": dict(made.generators),
+            }
+            for design in study.designs
+            if (made := two_level_design(design, study.toggles)) is not None
         ],
         "toggles": [
             {
@@ -62,7 +82,7 @@ def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
         for level in assembled.levels
         for one in level.modifications
     ]
-    arms = [
+    arms: list[tuple[str, str, int | str, int]] = [
         (
             name,
             ", ".join(arm.record.toggles) or "none",
@@ -71,11 +91,17 @@ def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
         )
         for name, arm in assembled.arms.items()
     ]
+    arms += [
+        (one.name, ", ".join(one.toggles) or "none", "not defined", 0)
+        for one in assembled.undefined
+    ]
     things: list[Any] = [f"{study.name}: {study.question}"]
     if toggles:
         columns = ["toggle", "modification", "settings", "#acts not before env frame"]
         things.append(table("Toggles", columns, toggles))
     things.append(table("Arms", ["arm", "toggles on", "#updates at most", "#runs"], arms))
+    words = [design_words(design, study.toggles) for design in study.designs]
+    things += [f"Design {text}." for text in words if text]
     things += [f"Note: {message}." for message in assembled.messages]
     things.append(
         f"{counted(len(assembled.arms), 'arm')} x {counted(len(study.games), 'game')} x "

@@ -11,7 +11,7 @@ from results.figures import captions, forest, interference_map, style
 from results.figures.drawn import Drawn
 from results.figures.forest import Row, Section
 from results.figures.interference_map import Panel, Tile
-from results.statistics.cells import MEAN, NOT_IN_STUDY, items
+from results.statistics.cells import MEAN, NOT_DEFINED, NOT_IN_STUDY, Cells, items
 from results.statistics.contrasts import (
     ADD_ONE_IN,
     BASE,
@@ -19,18 +19,20 @@ from results.statistics.contrasts import (
     LEAVE_ONE_OUT,
     Effect,
     Interaction,
-    effects,
+    cell_effects,
+    cell_interactions,
     effects_frame,
-    interactions,
     interactions_frame,
 )
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.intervals import Estimate
+from results.statistics.ols import AVERAGED, Averages, averages
 from results.statistics.options import Options
 from results.statistics.scores import Scores, collect
 from results.statistics.study_data import StudyData
 
 UNIT = "difference in human-normalised score (HNS)"
+CROSSED = frozenset({"factorial", "fractional", "plackett_burman"})  # designs of averages
 NO_INTERVAL = "no interval"  # how the note of a number without one ends
 
 
@@ -41,14 +43,21 @@ class _Contrasts:
     scores: Scores
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
+    averages: Averages | None
 
     @classmethod
     def of(cls, data: StudyData, options: Options) -> "_Contrasts":
         scores = collect(data, options)
+        cells = Cells.of(data.study, scores)
+        crosses = CROSSED.intersection(data.study.designs) and len(data.study.toggles) > 2
+        averaged = averages(data.study, cells, ci=options.ci) if crosses else None
         return cls(
             scores,
-            effects(data.study, scores, ci=options.ci),
-            interactions(data.study, scores, ci=options.ci),
+            cell_effects(data.study, cells, ci=options.ci)
+            + (averaged.effects if averaged else ()),
+            cell_interactions(data.study, cells, ci=options.ci)
+            + (averaged.interactions if averaged else ()),
+            averaged,
         )
 
     def means(self) -> list[Estimate]:
@@ -66,7 +75,7 @@ class _Contrasts:
         uncertain = f"Intervals: {interval}."
         if any(math.isfinite(one.estimate.low) for one in self.interactions):
             uncertain = (
-                f"Intervals: {interval}; the simultaneous (Bonferroni) interval and Holm's "
+                f"Intervals: {interval}; the simultaneous (max-|t|) interval and Holm's "
                 "adjustment hold over all pairs on the mean, and over all pairs of a game."
             )
         parts = (captions.basis(data, self.scores), captions.left_out(self.scores), uncertain)
@@ -95,6 +104,8 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
                 _effect_rows(found.effects, ADD_ONE_IN)),
         Section("Left out of the full agent: L = f(full) − f(full without toggle)",
                 _effect_rows(found.effects, LEAVE_ONE_OUT)),
+        Section("Averaged over everything else that is crossed",
+                _effect_rows(found.effects, AVERAGED)),
         *_interaction_sections(found.interactions),
     ]  # fmt: skip
     if not any(section.rows for section in sections):
@@ -136,7 +147,11 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
         (a.name, b.name)
         for a, b in itertools.combinations(items(data.study), 2)
         if a.toggle == b.toggle
-    )
+    ) | {
+        (one.first, one.second)
+        for one in found.interactions
+        if one.background == BASE and one.estimate.note.startswith(NOT_DEFINED)
+    }
     scopes = (MEAN, *found.scores.games) if len(found.scores.games) > 1 else found.scores.games
     panels = [_panel(found, scope, same_toggle) for scope in scopes]
     if all(tile.estimate is None for panel in panels for tile in panel.tiles()):
@@ -167,6 +182,12 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
 
 def _nothing_to_show(data: StudyData, found: _Contrasts) -> str:
     """Names the arms that no effect can do without, or what they wait for."""
+    if found.averages is not None:
+        return (
+            f"Study {data.study.name!r} has no effect at the base or in the full agent to show on "
+            f"a map, because its design {found.averages.crossing.design} crosses the toggles "
+            "instead: the figure 'effects' and the tables show what they do on average."
+        )
     if not found.effects:
         return f"Study {data.study.name!r} has no toggle, so no effect to show."
     reasons = []
@@ -195,7 +216,7 @@ def _effect_rows(found: Iterable[Effect], kind: str) -> list[Row]:
     return [
         _row(one.name, one.estimate, [other for other in mine if other.name == one.name])
         for one in mine
-        if one.scope == MEAN and not one.estimate.note.startswith(NOT_IN_STUDY)
+        if one.scope == MEAN and not one.estimate.note.startswith((NOT_IN_STUDY, NOT_DEFINED))
     ]
 
 
@@ -203,12 +224,13 @@ def _interaction_sections(found: Sequence[Interaction]) -> list[Section]:
     """Makes one section per background, or one alone where both are the same arms."""
     by_background = {
         background: [one for one in found if one.background == background]
-        for background in (BASE, FULL)
+        for background in (BASE, FULL, AVERAGED)
     }
     same = [one.arms for one in by_background[BASE]] == [one.arms for one in by_background[FULL]]
     titles = {
         BASE: "Interactions at the base: I = f(base+i+j) − f(base+i) − f(base+j) + f(base)",
         FULL: "Interactions within the full agent: the same pair taken out of it",
+        AVERAGED: "Interactions averaged over everything else that is crossed",
     }
     if same:
         titles = {BASE: "Interaction: I = f(full) − f(base+i) − f(base+j) + f(base)"}
@@ -228,7 +250,7 @@ def _interaction_rows(found: Sequence[Interaction]) -> list[Row]:
             label=one.label,
         )
         for one in found
-        if one.scope == MEAN and not one.estimate.note.startswith(NOT_IN_STUDY)
+        if one.scope == MEAN and not one.estimate.note.startswith((NOT_IN_STUDY, NOT_DEFINED))
     ]
 
 

@@ -13,13 +13,13 @@ that was never run makes it NaN, with the reason.
 
 The pair interactions on the mean over games are one family (a contrast that appears under both
 backgrounds counts once; the games are secondary families of their own): p-values are adjusted
-by Holm, and labels need the simultaneous (Bonferroni) interval to exclude 0.
+by Holm, and labels need the simultaneous (max-|t|) interval to exclude 0.
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -27,21 +27,23 @@ import pandas as pd
 from results.database.records import StudyRecord
 from results.statistics.cells import Cell, Cells, Item, Weights, items
 from results.statistics.intervals import Estimate
+from results.statistics.judgement import Evidence, Family
 from results.statistics.scores import Scores
+from results.statistics.simultaneous import Simultaneous, adjust, null_of_cells
 
 ADD_ONE_IN = "add_one_in"
 LEAVE_ONE_OUT = "leave_one_out"
 BASE = "base"
 FULL = "full"
-CANNOT_TELL = "cannot tell"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one toggle does to the score, added to the base or taken from the full agent.
+    """What one toggle does to the score: added to the base, say, or taken from the full agent.
 
     Attributes:
-        kind: ADD_ONE_IN or LEAVE_ONE_OUT; positive means that the toggle helps.
+        kind: ADD_ONE_IN, LEAVE_ONE_OUT, or one of `ols` or `shapley`; positive means that the
+            toggle helps.
         name: The toggle; with its level where it has more than one.
         toggle: The toggle.
         level: The level.
@@ -49,6 +51,8 @@ class Effect:
         arms: The contrast, spelled with arm names.
         estimate: Value and interval.
         floor: Games on whose floor one of the cells stands.
+        ceiling: Games on whose ceiling one of the cells stands.
+        weights: The contrast, cell by cell; empty where it is not one of cell means.
     """
 
     kind: str
@@ -59,6 +63,8 @@ class Effect:
     arms: str
     estimate: Estimate
     floor: tuple[str, ...]
+    ceiling: tuple[str, ...] = ()
+    weights: Weights = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Interaction:
     Attributes:
         first: One item of the pair.
         second: The other.
-        background: BASE or FULL: what else is on.
+        background: BASE or FULL, what else is on; or the average over everything else.
         scope: MEAN, or a game.
         arms: The contrast, spelled with arm names.
         estimate: Value and unadjusted interval.
@@ -77,9 +83,10 @@ class Interaction:
         first_with: Effect of the first where the second is on.
         second_with: Effect of the second where the first is on.
         family: Distinct interactions tested together in this scope.
-        simultaneous_low: Lower end of the Bonferroni interval over the family.
+        simultaneous_low: Lower end of the max-|t| interval over the family.
         simultaneous_high: Upper end of it.
         p_holm: p-value adjusted by Holm over the family.
+        p_max_t: p-value adjusted by the step-down of the largest |t|.
         significant: Whether p_holm is at most 1 − ci.
         label: synergy, redundancy, interference, helps, harms or CANNOT_TELL; empty where
             the contrast cannot be estimated.
@@ -87,6 +94,8 @@ class Interaction:
             intervals excluding 0: an interaction that no rescaling of the score removes.
         floor: Games on whose floor one of the cells stands: the interaction there may be the
             floor's.
+        ceiling: Games on whose ceiling one of the cells stands, likewise.
+        weights: The contrast, cell by cell; empty where it is not one of cell means.
     """
 
     first: str
@@ -103,10 +112,13 @@ class Interaction:
     simultaneous_low: float
     simultaneous_high: float
     p_holm: float
+    p_max_t: float
     significant: bool
     label: str
     crossover: tuple[str, ...]
     floor: tuple[str, ...]
+    ceiling: tuple[str, ...] = ()
+    weights: Weights = field(default_factory=dict, repr=False)
 
 
 def effects(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Effect, ...]:
@@ -116,7 +128,11 @@ def effects(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Effect, .
         UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
-    cells = Cells.of(study, scores)
+    return cell_effects(study, Cells.of(study, scores), ci=ci)
+
+
+def cell_effects(study: StudyRecord, cells: Cells, *, ci: float) -> tuple[Effect, ...]:
+    """The same, of cells that are there already."""
     full = {toggle.name: toggle.in_full for toggle in study.toggles}
     return tuple(
         Effect(
@@ -128,6 +144,8 @@ def effects(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Effect, .
             arms=cells.spell(weights),
             estimate=cells.estimate(weights, scope, ci=ci),
             floor=cells.floor(weights, scope),
+            ceiling=cells.ceiling(weights, scope),
+            weights=weights,
         )
         for scope in cells.scopes
         for item in items(study)
@@ -142,42 +160,15 @@ def interactions(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Inte
         UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
-    cells = Cells.of(study, scores)
+    return cell_interactions(study, Cells.of(study, scores), ci=ci)
+
+
+def cell_interactions(study: StudyRecord, cells: Cells, *, ci: float) -> tuple[Interaction, ...]:
+    """The same, of cells that are there already."""
     squares = _squares(study)
     return tuple(
         interaction for scope in cells.scopes for interaction in _family(cells, squares, scope, ci)
     )
-
-
-def label(
-    value: float, *, alone: tuple[float, float], singles: tuple[float, float], both: float
-) -> str:
-    """The word for an interaction whose simultaneous interval excludes 0.
-
-    Args:
-        value: The interaction.
-        alone: The effect of each of the two in the background, without the other.
-        singles: Mean score of each of the two cells with one of them.
-        both: Mean score of the cell with both.
-    """
-    if min(alone) <= 0:
-        return "helps" if value > 0 else "harms"
-    if value > 0:
-        return "synergy"
-    return "redundancy" if both >= max(singles) else "interference"
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for testing them together, by Holm's step-down.
-
-    The i-th smallest of m is multiplied by m − i + 1, is at least its predecessor, at most 1.
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1)
-    return [float(one) for one in adjusted]
 
 
 def effects_frame(found: Sequence[Effect]) -> pd.DataFrame:
@@ -193,6 +184,7 @@ def effects_frame(found: Sequence[Effect]) -> pd.DataFrame:
                 **asdict(one.estimate),
                 "arms": one.arms,
                 "floor": " ".join(one.floor),
+                "ceiling": " ".join(one.ceiling),
             }
             for one in found
         ]
@@ -212,6 +204,7 @@ def interactions_frame(found: Sequence[Interaction]) -> pd.DataFrame:
                 "simultaneous_low": one.simultaneous_low,
                 "simultaneous_high": one.simultaneous_high,
                 "p_holm": one.p_holm,
+                "p_max_t": one.p_max_t,
                 "family": one.family,
                 "significant": one.significant,
                 "label": one.label,
@@ -222,6 +215,7 @@ def interactions_frame(found: Sequence[Interaction]) -> pd.DataFrame:
                 "second_with_first": one.second_with.value,
                 "arms": one.arms,
                 "floor": " ".join(one.floor),
+                "ceiling": " ".join(one.ceiling),
             }
             for one in found
         ]
@@ -272,72 +266,86 @@ def _family(
     cells: Cells, squares: Sequence[_Square], scope: str, ci: float
 ) -> Iterator[Interaction]:
     """The interactions of one scope, tested together."""
-    estimates = {square.cells: cells.estimate(square.weights, scope, ci=ci) for square in squares}
-    tested = {key: one.p for key, one in estimates.items() if not math.isnan(one.p)}
-    p_holm = dict(zip(tested, holm(list(tested.values())), strict=True))
+    by_cells = {square.cells: square for square in squares}
+    estimates = {key: cells.estimate(one.weights, scope, ci=ci) for key, one in by_cells.items()}
+    tested: dict[object, float] = {
+        key: one.p for key, one in estimates.items() if not math.isnan(one.p)
+    }
+    weights = [square.weights for key, square in by_cells.items() if key in tested]
+    family = Family.of(tested, adjusted(cells, weights, scope, list(tested.values()), ci=ci))
     for square in squares:
-        yield _interaction(
-            cells,
-            square,
-            scope,
-            ci,
-            estimate=estimates[square.cells],
-            p_holm=p_holm.get(square.cells, math.nan),
-            family=len(tested),
+        evidence = _evidence(cells, square, scope, ci, estimates[square.cells])
+        low, high = evidence.estimate.at_level(1 - family.level)
+        yield Interaction(
+            first=square.first.name,
+            second=square.second.name,
+            background=square.background,
+            scope=scope,
+            arms=cells.spell(square.weights),
+            estimate=evidence.estimate,
+            first_alone=evidence.first_alone,
+            second_alone=evidence.second_alone,
+            first_with=evidence.first_with,
+            second_with=evidence.second_with,
+            family=family.size,
+            simultaneous_low=low,
+            simultaneous_high=high,
+            p_holm=family.holm.get(square.cells, math.nan),
+            p_max_t=family.max_t.get(square.cells, math.nan),
+            significant=family.holm.get(square.cells, math.nan) <= 1 - ci,
+            label=evidence.word(low, high),
+            crossover=evidence.crossover(square.first.name, square.second.name),
+            floor=cells.floor(square.weights, scope),
+            ceiling=cells.ceiling(square.weights, scope),
+            weights=square.weights,
         )
 
 
-def _interaction(
-    cells: Cells,
-    square: _Square,
-    scope: str,
-    ci: float,
-    *,
-    estimate: Estimate,
-    p_holm: float,
-    family: int,
-) -> Interaction:
+def adjusted(
+    cells: Cells, family: Sequence[Weights], scope: str, p_values: Sequence[float], *, ci: float
+) -> Simultaneous:
+    """What contrasts of cells, each with the variance of its own cells, are when taken together.
+
+    Args:
+        cells: The cells.
+        family: The weights of every contrast; all of them have an interval.
+        scope: MEAN, or a game.
+        p_values: Of the contrasts alone.
+        ci: Probability that all intervals cover.
+    """
+    if len(family) < 2:
+        return Simultaneous(1 - ci, tuple(p_values))
+    matrix, counts = weight_matrix(cells, family, scope)
+    return adjust(null_of_cells(matrix, counts), p_values, ci=ci)
+
+
+def weight_matrix(
+    cells: Cells, family: Sequence[Weights], scope: str
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The weights of contrasts [contrasts, cells], and the runs of each cell, in one order."""
+    used = [cell for cell in cells.arms if any(cell in weights for weights in family)]
+    matrix = np.array([[weights.get(cell, 0.0) for cell in used] for weights in family])
+    return matrix, tuple(len(cells.runs[cell, scope]) for cell in used)
+
+
+def _evidence(
+    cells: Cells, square: _Square, scope: str, ci: float, estimate: Estimate
+) -> Evidence:
     def effect(on: Cell, off: Cell) -> Estimate:
         return cells.estimate({on: 1, off: -1}, scope, ci=ci)
 
-    first_alone = effect(square.only_first, square.neither)
-    second_alone = effect(square.only_second, square.neither)
-    first_with = effect(square.both, square.only_second)
-    second_with = effect(square.both, square.only_first)
-    low, high = estimate.at_level(1 - (1 - ci) / max(family, 1))
-    word = "" if math.isnan(estimate.value) else CANNOT_TELL
-    if low > 0 or high < 0:
-        word = label(
-            estimate.value,
-            alone=(first_alone.value, second_alone.value),
-            singles=(cells.mean(square.only_first, scope), cells.mean(square.only_second, scope)),
-            both=cells.mean(square.both, scope),
-        )
-    flips = ((square.first, first_alone, first_with), (square.second, second_alone, second_with))
-    return Interaction(
-        first=square.first.name,
-        second=square.second.name,
-        background=square.background,
-        scope=scope,
-        arms=cells.spell(square.weights),
+    def mean(cell: Cell) -> float:
+        return math.nan if math.isnan(estimate.value) else cells.mean(cell, scope)
+
+    return Evidence(
         estimate=estimate,
-        first_alone=first_alone,
-        second_alone=second_alone,
-        first_with=first_with,
-        second_with=second_with,
-        family=family,
-        simultaneous_low=low,
-        simultaneous_high=high,
-        p_holm=p_holm,
-        significant=p_holm <= 1 - ci,
-        label=word,
-        crossover=tuple(item.name for item, one, other in flips if _opposite(one, other)),
-        floor=cells.floor(square.weights, scope),
+        first_alone=effect(square.only_first, square.neither),
+        second_alone=effect(square.only_second, square.neither),
+        first_with=effect(square.both, square.only_second),
+        second_with=effect(square.both, square.only_first),
+        singles=(mean(square.only_first), mean(square.only_second)),
+        both=mean(square.both),
     )
-
-
-def _opposite(one: Estimate, other: Estimate) -> bool:
-    return (one.low > 0 and other.high < 0) or (one.high < 0 and other.low > 0)
 
 
 def _effect_weights(item: Item, full: Mapping[str, str]) -> Iterator[tuple[str, Weights]]:

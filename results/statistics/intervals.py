@@ -56,7 +56,7 @@ class Estimate:
 
     def at_level(self, ci: float) -> tuple[float, float]:
         """The ends of the interval at another level."""
-        half = _t_quantile(1 - (1 - ci) / 2, self.df) * self.se if self.df else math.nan
+        half = t_quantile(1 - (1 - ci) / 2, self.df) * self.se if self.df else math.nan
         return self.value - half, self.value + half
 
 
@@ -95,7 +95,7 @@ def contrast(cells: Sequence[np.ndarray], weights: Sequence[float], *, ci: float
         few, many = min(counts), max(counts)
         return Estimate(value, nan, nan, nan, df, 0.0, nan, nan, few, many, NO_SPREAD)
     se = sd * math.sqrt(math.fsum(w**2 / n for w, n in zip(weights, counts, strict=True)))
-    half = _t_quantile(1 - (1 - ci) / 2, df) * se
+    half = t_quantile(1 - (1 - ci) / 2, df) * se
     return Estimate(
         value=value,
         low=value - half,
@@ -132,7 +132,7 @@ def minimal_detectable_effect(
 def _noncentrality(df: int, alpha: float, power: float) -> float:
     # T = (Z + δ) / R with R² = χ²(df) / df. Given R the power is a normal probability; its
     # mean over R is a quadrature over the quantiles of R. (scipy's nct is NaN in places.)
-    critical = _t_quantile(1 - alpha / 2, df)
+    critical = t_quantile(1 - alpha / 2, df)
     nodes, weights = _quadrature()
     thresholds = critical * np.sqrt(stats.chi2.ppf(nodes, df) / df)
 
@@ -144,7 +144,8 @@ def _noncentrality(df: int, alpha: float, power: float) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _t_quantile(probability: float, df: int) -> float:
+def t_quantile(probability: float, df: int) -> float:
+    """The quantile of Student's t distribution; it is asked for the same ones again and again."""
     return float(stats.t.ppf(probability, df))
 
 

@@ -1,66 +1,90 @@
 """Tables of what each toggle does, and of how the toggles depend on each other."""
 
+import dataclasses
+import itertools
+import math
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from results.statistics.cells import FLOOR, MEAN
+import pandas as pd
+
+from results.statistics.cells import MEAN, NOT_IN_STUDY
 from results.statistics.contrasts import (
     ADD_ONE_IN,
     BASE,
     LEAVE_ONE_OUT,
     Effect,
     Interaction,
-    effects,
-    effects_frame,
-    interactions,
-    interactions_frame,
 )
+from results.statistics.equal_updates import equal_updates
 from results.statistics.errors import StatisticsError
-from results.statistics.intervals import ONE_SEED, Estimate
+from results.statistics.findings import Check, Findings, excludes, findings
+from results.statistics.intervals import Estimate
+from results.statistics.moebius import Term
+from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
-from results.statistics.scores import Scores, collect
+from results.statistics.scores import collect
+from results.statistics.shapley import SHAPLEY
 from results.statistics.study_data import StudyData
-from results.tables import captions
+from results.tables import captions, contrast_words
+from results.tables.contrast_words import MOST_TERMS
 from results.tables.table import NOTHING, Entry, Layout, Table, number, plus_minus, with_ends
 
+Contrast = TypeVar("Contrast", Effect, Interaction)
+
 DIGITS = 3
+AT_EQUAL_UPDATES = "mean at equal updates"
+KINDS = {  # of effects: their column, and how notes call them
+    ADD_ONE_IN: ("add-one-in", "add"),
+    LEAVE_ONE_OUT: ("leave-one-out", "leave"),
+    AVERAGED: ("averaged", "averaged"),
+    SHAPLEY: ("Shapley", "Shapley"),
+}
 
 
 def effects_table(data: StudyData, options: Options) -> Table:
-    """Add-one-in and leave-one-out effects, first on the mean over games, then per game.
+    """What each toggle does: added, left out, averaged, shared out; on the mean, then per game.
 
     Raises:
         StatisticsError: if the study has no toggle.
     """
     scores = collect(data, options)
-    found = effects(data.study, scores, ci=options.ci)
-    if not found:
+    found = findings(data.study, scores, options)
+    if not found.effects:
         raise StatisticsError(f"Study {data.study.name!r} has no toggle, so no effect to show.")
-    added = [one for one in found if one.kind == ADD_ONE_IN]
-    left_out = {(one.scope, one.name): one for one in found if one.kind == LEAVE_ONE_OUT}
-    rows = [_effect_row(one, left_out[one.scope, one.name]) for one in added]
+    equal = equal_updates(data, options)
+    versions = [(found, found.effects)]
+    numbers = [found.effect_numbers()]
+    if equal is not None:
+        there = findings(data.study, equal.scores, options)
+        versions.append((there, _at_equal_updates(there.effects)))
+        numbers.append(_rows_at_equal_updates(there.effect_numbers()))
+    kinds = _shown_kinds(found.effects, toggles=len(data.study.toggles))
+    pairs = found.pairing.helps(2, ci=options.ci)
+    rows = [
+        (next(iter(row.values())).scope, _effect_row(of, row, kinds, pairs=pairs))
+        for of, effects in versions
+        for row in _by_item(effects, kinds)
+    ]
+    rows.sort(key=lambda row: [MEAN, AT_EQUAL_UPDATES, *scores.games].index(row[0]))
     return Table(
         kind="effects",
         title=f"Effects of the toggles: {data.study.name}",
         caption=captions.paragraph(
-            _caption(data, scores, options),
-            "Add-one-in: the toggle added to the base. Leave-one-out: the full agent minus the "
-            "agent without it. Positive: it helps.",
+            contrast_words.about_all(data, scores, options),
+            contrast_words.about_kinds(kinds, found),
+            contrast_words.about_equal_updates(equal),
+            contrast_words.about_pairing(found, 2, options),
+            contrast_words.about_bootstrap(scores, options),
             "Intervals are for one effect at a time.",
         ),
-        frame=effects_frame(found),
+        frame=pd.concat(numbers, ignore_index=True),
         layout=Layout(
-            (
-                "score",
-                "toggle",
-                "add-one-in",
-                "detectable",
-                "leave-one-out",
-                "detectable",
-                "notes",
-            ),
-            tuple(rows),
+            ("score", "toggle", *_effect_columns(kinds, pairs=pairs), "notes"),
+            tuple(row for _, row in rows),
             labels=2,
-            blocks=_blocks([one.scope for one in added]),
+            blocks=_blocks([scope for scope, _ in rows]),
         ),
     )
 
@@ -72,29 +96,46 @@ def interactions_table(data: StudyData, options: Options) -> Table:
         StatisticsError: if the study has fewer than two toggles.
     """
     scores = collect(data, options)
-    found = interactions(data.study, scores, ci=options.ci)
-    if not found:
+    found = findings(data.study, scores, options)
+    if not any(one.background == BASE for one in found.interactions):
         raise StatisticsError(
             f"Study {data.study.name!r} has fewer than two toggles, so no interaction to show."
         )
-    times = Counter(_contrast(one) for one in found)  # two toggles: both backgrounds are one
-    shown = [one for one in found if one.background == BASE or times[_contrast(one)] == 1]
-    rows = [_interaction_row(one, same=times[_contrast(one)] > 1) for one in shown]
-    family = max(one.family for one in found if one.scope == MEAN)
+    equal = equal_updates(data, options)
+    versions = [(found, found.interactions)]
+    numbers = [found.interaction_numbers()]
+    if equal is not None:
+        there = findings(data.study, equal.scores, options)
+        versions.append((there, _at_equal_updates(there.interactions)))
+        numbers.append(_rows_at_equal_updates(there.interaction_numbers()))
+    pairs = found.pairing.helps(4, ci=options.ci)
+    rows = [
+        (one.scope, _interaction_row(of, one, same=same, pairs=pairs))
+        for of, interactions in versions
+        for one, same in _shown_interactions(interactions, toggles=len(data.study.toggles))
+    ]
+    rows += [(MEAN, _term_row(one, pairs=pairs)) for one in _shown_terms(found.terms)]
+    rows.sort(key=lambda row: [MEAN, AT_EQUAL_UPDATES, *scores.games].index(row[0]))
     return Table(
         kind="interactions",
         title=f"Interactions of the toggles: {data.study.name}",
         caption=captions.paragraph(
-            _caption(data, scores, options),
+            contrast_words.about_all(data, scores, options),
             "Interaction: what both toggles do together beyond the sum of what each does alone, "
             "with nothing else on (base) or everything else on (full).",
-            f"Simultaneous intervals (Bonferroni) and p-values (Holm) are over the {family} "
-            f"interactions of the mean over games; games are secondary, each its own family."
-            if family > 1
-            else "",
+            contrast_words.about_averages(found) if len(data.study.toggles) > 2 else "",
+            contrast_words.about_families(found),
             "A label needs the simultaneous interval to exclude 0.",
+            contrast_words.about_terms(found.terms),
+            "Sign turns: the interaction has the opposite sign on that scale of the returns "
+            "(log, rank, logit), so it is a matter of the scale; shown where the interval "
+            "excludes 0.",
+            contrast_words.about_calibration(found, options),
+            contrast_words.about_equal_updates(equal),
+            contrast_words.about_pairing(found, 4, options),
+            contrast_words.about_bootstrap(scores, options),
         ),
-        frame=interactions_frame(found),
+        frame=pd.concat(numbers, ignore_index=True),
         layout=Layout(
             (
                 "score",
@@ -105,91 +146,223 @@ def interactions_table(data: StudyData, options: Options) -> Table:
                 "p (Holm)",
                 "detectable",
                 "label",
+                *(("paired",) if pairs else ()),
                 "notes",
             ),
-            tuple(rows),
+            tuple(row for _, row in rows),
             labels=3,
-            blocks=_blocks([one.scope for one in shown]),
+            blocks=_blocks([scope for scope, _ in rows]),
         ),
     )
 
 
-def _caption(data: StudyData, scores: Scores, options: Options) -> str:
-    most = scores.runs_per_cell()[1]
-    sure = (
-        f"± is the half-width of the {captions.percent(options.ci)} t-interval with the variance "
-        "pooled over the cells involved; detectable is the true effect that this many seeds "
-        "find with 80% power."
-        if most > 1
-        else f"{ONE_SEED.capitalize()}."
-    )
-    return captions.paragraph(
-        captions.compared(data, scores, options),
-        captions.normalised(scores),
-        f"The mean of games is one value per seed, over {', '.join(scores.matrices().games)}.",
-        sure,
-        captions.restricted(scores.matrices()),
-        f"Floor: games on which a cell's mean is at most {FLOOR} on that scale; a "
-        "floor can hide an effect and feign an interaction.",
-    )
-
-
-def _effect_row(added: Effect, left_out: Effect) -> tuple[Entry, ...]:
-    notes = [
-        f"{what}: {one.estimate.note}"
-        for what, one in (("add", added), ("leave", left_out))
-        if one.estimate.note
-    ]
-    if added.estimate.note == left_out.estimate.note:
-        notes = [added.estimate.note] if added.estimate.note else []
-    uneven = _uneven_note(added.estimate) or _uneven_note(left_out.estimate)
-    floor = sorted({*added.floor, *left_out.floor})
+def _at_equal_updates(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """Those on the mean of games, under the name of their rows."""
     return tuple(
-        Entry(text)
-        for text in (
-            added.scope,
-            added.name,
-            plus_minus(added.estimate, DIGITS),
-            number(added.estimate.mde, DIGITS),
-            plus_minus(left_out.estimate, DIGITS),
-            number(left_out.estimate.mde, DIGITS),
-            "; ".join([*notes, *uneven, *_floor_note(tuple(floor))]),
-        )
+        dataclasses.replace(one, scope=AT_EQUAL_UPDATES) for one in contrasts if one.scope == MEAN
     )
 
 
-def _interaction_row(one: Interaction, *, same: bool) -> tuple[Entry, ...]:
-    crossover = [f"crossover: {' and '.join(one.crossover)}"] if one.crossover else []
-    notes = [one.estimate.note] if one.estimate.note else []
-    notes += _uneven_note(one.estimate)
+def _rows_at_equal_updates(numbers: pd.DataFrame) -> pd.DataFrame:
+    return numbers[numbers["scope"] == MEAN].assign(scope=AT_EQUAL_UPDATES)
+
+
+def _shown_kinds(effects: Sequence[Effect], *, toggles: int) -> tuple[str, ...]:
+    """The kinds that the study can say anything of; with two toggles Shapley is the average."""
+    possible = {one.kind for one in effects if not one.estimate.note.startswith(NOT_IN_STUDY)} - (
+        {SHAPLEY} if toggles < 3 else set()
+    )
+    if toggles < 2:
+        possible -= {AVERAGED}
+    first = {ADD_ONE_IN, LEAVE_ONE_OUT}
+    wanted = possible | (first if possible & first or not possible else set())
+    return tuple(kind for kind in KINDS if kind in wanted)
+
+
+def _by_item(effects: Sequence[Effect], kinds: Sequence[str]) -> Iterator[dict[str, Effect]]:
+    """By kind, the effects of each item in each scope; a level can be without some."""
+    rows: dict[tuple[str, str], dict[str, Effect]] = {}
+    for one in effects:
+        rows.setdefault((one.scope, one.name), {})[one.kind] = one
+    for row in rows.values():
+        yield {kind: row[kind] for kind in kinds if kind in row}
+
+
+def _effect_columns(kinds: Sequence[str], *, pairs: bool) -> Iterator[str]:
+    for kind in kinds:
+        yield KINDS[kind][0]
+        if kind != SHAPLEY:
+            yield "detectable"
+    if pairs:
+        yield from (f"{KINDS[kind][0]}, paired" for kind in _paired_kinds(kinds))
+
+
+def _paired_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    return tuple(kind for kind in kinds if kind in (ADD_ONE_IN, LEAVE_ONE_OUT))
+
+
+def _effect_row(
+    found: Findings, row: Mapping[str, Effect], kinds: Sequence[str], *, pairs: bool
+) -> tuple[Entry, ...]:
+    any_one = next(iter(row.values()))
+    texts = [any_one.scope, any_one.name]
+    for kind in kinds:
+        estimate = row[kind].estimate if kind in row else None
+        texts.append(plus_minus(estimate, DIGITS) if estimate else NOTHING)
+        if kind != SHAPLEY:
+            texts.append(number(estimate.mde, DIGITS) if estimate else NOTHING)
+    if pairs:
+        texts += [_paired(found, row[kind]) for kind in _paired_kinds(kinds)]
+    return tuple(Entry(text) for text in (*texts, "; ".join(_effect_notes(found, row))))
+
+
+def _effect_notes(found: Findings, row: Mapping[str, Effect]) -> Iterator[str]:
+    reasons = {KINDS[kind][1]: one.estimate.note for kind, one in row.items() if one.estimate.note}
+    if len(reasons) == len(row) and len(set(reasons.values())) == 1:
+        yield next(iter(reasons.values()))
+    else:
+        yield from (f"{kind}: {reason}" for kind, reason in reasons.items())
+    uneven = [note for one in row.values() for note in _uneven_note(one.estimate)]
+    yield from uneven[:1]
+    for kind, one in row.items():
+        if _check(found, one).disagrees(one.estimate):
+            yield f"{KINDS[kind][1]}: {_bootstrap_note(one.estimate)}"
+    yield from _games_note(found, next(iter(row.values())))
+    by_cell = [one for kind, one in row.items() if kind in (ADD_ONE_IN, LEAVE_ONE_OUT)]
+    yield from _bound_notes(
+        sorted({game for one in by_cell for game in one.floor}),
+        sorted({game for one in by_cell for game in one.ceiling}),
+    )
+
+
+def _shown_interactions(
+    interactions: Sequence[Interaction], *, toggles: int
+) -> Iterator[tuple[Interaction, bool]]:
+    """What is shown, and whether base and full are one contrast there.
+
+    With two toggles all three backgrounds are the same four cells. Where only the averaged ones
+    are in the study, the rows of the others would say nothing.
+    """
+    times = Counter(_contrast(one) for one in interactions)
+    averaged = any(_is_averaged(one) for one in interactions) and toggles > 2
+    in_study = {
+        one.background
+        for one in interactions
+        if not one.estimate.note.startswith(NOT_IN_STUDY) or not averaged
+    } - (set() if averaged else {AVERAGED})
+    pairs: dict[tuple[str, str, str], list[Interaction]] = {}
+    for one in interactions:
+        pairs.setdefault((one.scope, one.first, one.second), []).append(one)
+    for one in itertools.chain.from_iterable(pairs.values()):
+        same = times[_contrast(one)] > 1
+        if one.background in in_study and (one.background == BASE or not same):
+            yield one, same
+
+
+def _interaction_row(
+    found: Findings, one: Interaction, *, same: bool, pairs: bool
+) -> tuple[Entry, ...]:
     ends = with_ends(one.estimate.value, one.simultaneous_low, one.simultaneous_high, DIGITS)
-    return tuple(
-        Entry(text)
-        for text in (
-            one.scope,
-            f"{one.first} × {one.second}",
-            "base = full" if same else one.background,
-            plus_minus(one.estimate, DIGITS),
-            ends.partition(" ")[2] or NOTHING,
-            number(one.p_holm, DIGITS),
-            number(one.estimate.mde, DIGITS),
-            one.label or NOTHING,
-            "; ".join([*notes, *crossover, *_floor_note(one.floor)]),
-        )
-    )
+    texts = [
+        one.scope,
+        f"{one.first} × {one.second}",
+        "base = full" if same else one.background,
+        plus_minus(one.estimate, DIGITS),
+        ends.partition(" ")[2] or NOTHING,
+        number(one.p_holm, DIGITS),
+        number(one.estimate.mde, DIGITS),
+        one.label or NOTHING,
+    ]
+    if pairs:
+        texts.append(NOTHING if _is_averaged(one) else _paired(found, one))
+    return tuple(Entry(text) for text in (*texts, "; ".join(_interaction_notes(found, one))))
+
+
+def _interaction_notes(found: Findings, one: Interaction) -> Iterator[str]:
+    if one.estimate.note:
+        yield one.estimate.note
+    yield from _uneven_note(one.estimate)
+    yield from _games_note(found, one)
+    if _check(found, one).disagrees(one.estimate):
+        yield _bootstrap_note(one.estimate)
+    if one.crossover:
+        yield f"crossover: {' and '.join(one.crossover)}"
+    turned = found.signs(one.weights, _scope(one)).turned
+    if turned and excludes(one.estimate.low, one.estimate.high):
+        yield f"sign turns on {', '.join(turned)}"
+    if not _is_averaged(one):
+        yield from _bound_notes(one.floor, one.ceiling)
+
+
+def _shown_terms(terms: Sequence[Term]) -> list[Term]:
+    """The higher terms on the mean of games that are clearest of 0, in the order of the study."""
+    mean = [one for one in terms if one.scope == MEAN]
+    clearest = sorted(mean, key=lambda one: (math.isnan(one.estimate.p), one.estimate.p))
+    kept = {one.names for one in clearest[:MOST_TERMS]}
+    return [one for one in mean if one.names in kept]
+
+
+def _term_row(one: Term, *, pairs: bool) -> tuple[Entry, ...]:
+    texts = [
+        one.scope,
+        " × ".join(one.names),
+        BASE,
+        plus_minus(one.estimate, DIGITS),
+        NOTHING,
+        NOTHING,
+        number(one.estimate.mde, DIGITS),
+        NOTHING,
+    ]
+    if pairs:
+        texts.append(NOTHING)
+    notes = [one.estimate.note] if one.estimate.note else []
+    notes += [*_uneven_note(one.estimate), *_bound_notes(one.floor, one.ceiling)]
+    return tuple(Entry(text) for text in (*texts, "; ".join(notes)))
+
+
+def _scope(one: Effect | Interaction) -> str:
+    """The name that the scope of a row has among the cells."""
+    return MEAN if one.scope == AT_EQUAL_UPDATES else one.scope
+
+
+def _check(found: Findings, one: Effect | Interaction) -> Check:
+    return found.check(one.weights, _scope(one))
+
+
+def _paired(found: Findings, one: Effect | Interaction) -> str:
+    return plus_minus(_check(found, one).paired, DIGITS)
+
+
+def _is_averaged(one: Interaction) -> bool:
+    return one.background == AVERAGED
 
 
 def _contrast(one: Interaction) -> tuple[str, str, str, str]:
     return one.scope, one.first, one.second, one.arms
 
 
+def _bootstrap_note(estimate: Estimate) -> str:
+    verb = "includes" if excludes(estimate.low, estimate.high) else "excludes"
+    return f"the bootstrap {verb} 0"
+
+
+def _games_note(found: Findings, one: Effect | Interaction) -> list[str]:
+    """Which games a mean at equal updates is over, where a game has no runs near enough."""
+    cells = found.cells
+    games = tuple(scope for scope in cells.scopes if scope != MEAN)
+    if one.scope != AT_EQUAL_UPDATES or cells.compared_games == games:
+        return []
+    return [f"over {', '.join(cells.compared_games)} only"]
+
+
 def _uneven_note(one: Estimate) -> list[str]:
     return [f"{one.fewest} to {one.most} runs per cell"] if one.fewest != one.most else []
 
 
-def _floor_note(games: tuple[str, ...]) -> list[str]:
-    return [f"floor: {', '.join(games)}"] if games else []
+def _bound_notes(floor: Sequence[str], ceiling: Sequence[str]) -> list[str]:
+    named = (("floor", floor), ("ceiling", ceiling))
+    return [f"{bound}: {', '.join(games)}" for bound, games in named if games]
 
 
-def _blocks(scopes: list[str]) -> tuple[int, ...]:
+def _blocks(scopes: Sequence[str]) -> tuple[int, ...]:
     return tuple(index for index in range(1, len(scopes)) if scopes[index] != scopes[index - 1])

@@ -1,9 +1,10 @@
 """A small study, and the command line in an empty directory."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from shutil import copyfile
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,9 @@ from ablate.attempt import Train
 from ablate.cli.main import app
 from ablate.planner import assemble_study
 from ablate.study import StudyFile, parse_study
+from agents.config import AgentConfig, Budget
+from agents.modification import Modification
+from agents.parts import Parts
 from results.database.engine import open_database
 
 settings.register_profile("ablate", deadline=None)  # a busy machine is no failure
@@ -137,3 +141,51 @@ def work(submitted: Engine) -> Callable[..., list[dict[str, object]]]:
         return said
 
     return run
+
+
+SIX = ("gamma", "model_lr", "actor_lr", "critic_lr", "kl_scale", "entropy_scale")
+
+
+def _setter(setting: str, excluded: frozenset[str]) -> type[Modification]:
+    """A modification that sets one value of the configuration."""
+
+    class Setter(Modification):
+        name: ClassVar[str] = f"set_{setting}"
+        excludes: ClassVar[frozenset[str]] = excluded
+        value: float
+
+        @classmethod
+        def null(cls, config: AgentConfig) -> None:
+            """No value is the base's."""
+
+        def first_action(self, config: AgentConfig, budget: Budget) -> float:
+            return budget.prefill_frames
+
+        def install(self, parts: Parts) -> Parts:
+            return parts.with_settings(self.name, **{setting: self.value})
+
+    return Setter
+
+
+@pytest.fixture
+def six_toggles(monkeypatch: pytest.MonkeyPatch) -> Callable[..., StudyFile]:
+    """The small study with six toggles and these designs; some may exclude each other."""
+
+    def parse(
+        designs: str, *, excludes: Mapping[str, str] | None = None, more: str = ""
+    ) -> StudyFile:
+        refused = excludes if excludes is not None else {}
+        registry = {
+            f"set_{name}": _setter(
+                name, frozenset({f"set_{refused[name]}"} if name in refused else ())
+            )
+            for name in SIX
+        }
+        monkeypatch.setattr("ablate.resolution.REGISTRY", registry)
+        monkeypatch.setattr("ablate.assembly.REGISTRY", registry)
+        head = _edited(('["base", "full", "leave_one_out", "add_one_in"]', designs))
+        tables = [f"[toggles.{name}]\nset_{name} = {{ value = 0.5 }}\n" for name in SIX]
+        text = head.split("[toggles.augmentation]")[0] + "".join(tables) + more
+        return parse_study(text, path="mini.toml", stem="mini")
+
+    return parse

@@ -2,14 +2,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.grid import arm_name, arms, cells
-from ablate.study import DESIGNS, Study, Toggle
+from ablate.study import CustomArm, Study, Toggle
+from results.statistics.designs import DESIGNS, design_problem
 
 BUNDLE = {"random_shift": {}}
+ONE_BY_ONE = ("base", "full", "add_one_in", "leave_one_out")
 
 
-def study_of(toggles: dict[str, tuple[str, ...]], designs=DESIGNS, games=("Pong",), seeds=(0,)):
-    """A study over toggles (name -> levels, the first in full)."""
-    return Study.model_construct(
+def study_of(
+    toggles: dict[str, tuple[str, ...]],
+    designs=ONE_BY_ONE,
+    games=("Pong",),
+    seeds=(0,),
+    named: tuple[tuple[str, ...], ...] = (),
+):
+    """A study over toggles (name -> levels, the first in full); designs that it can have."""
+    study = Study.model_construct(
         name="s",
         question="?",
         designs=tuple(designs),
@@ -21,7 +29,10 @@ def study_of(toggles: dict[str, tuple[str, ...]], designs=DESIGNS, games=("Pong"
             name: Toggle(levels=dict.fromkeys(levels, BUNDLE), in_full=levels[0])
             for name, levels in toggles.items()
         },
+        arms=tuple(CustomArm(on=on) for on in named),
     )
+    possible = [one for one in study.designs if not design_problem(one, study.toggle_records)]
+    return study.model_copy(update={"designs": tuple(possible)})
 
 
 names = st.text("abcdefgh", min_size=1, max_size=3)
@@ -78,6 +89,9 @@ def test_the_order_of_the_designs_does_not_matter(study: Study, random) -> None:
 
 @given(studies)
 def test_the_number_of_arms_follows_from_the_designs(study: Study) -> None:
+    study = study.model_copy(
+        update={"designs": tuple(one for one in study.designs if one in ONE_BY_ONE)}
+    )
     full = {name: toggle.in_full for name, toggle in study.toggles.items()}
     wanted = set()
     if "base" in study.designs:
@@ -129,3 +143,54 @@ def test_a_mixed_arm_is_named_in_the_order_of_the_toggles() -> None:
 
 def test_the_small_study_has_sixteen_runs(parsed) -> None:
     assert len(cells(parsed().study)) == 4 * 2 * 2
+
+
+SIX = dict.fromkeys("abcdef", ("on",))
+
+
+def test_the_arms_of_the_first_four_designs_keep_their_order_beside_others() -> None:
+    alone = arms(study_of(SIX))
+    assert arms(study_of(SIX, designs=(*ONE_BY_ONE, "pairs_in", "fractional")))[:14] == alone
+
+
+def test_what_the_full_agent_lacks_names_an_arm_where_that_is_shorter() -> None:
+    toggles = study_of(SIX).toggles
+    on = dict.fromkeys("abcdef", "on")
+    assert arm_name({t: on[t] for t in "bcde"}, toggles) == "full-a-f"
+    assert arm_name({t: on[t] for t in "abc"}, toggles) == "base+a+b+c"
+    four = study_of(dict.fromkeys("abcd", ("on",))).toggles
+    assert arm_name({t: on[t] for t in "cd"}, four) == "base+c+d"
+
+
+def test_a_pair_of_levels_of_one_factor_is_in_no_design() -> None:
+    study = study_of({"a": ("on",), "b": ("x", "y")}, designs=("pairs_in", "factorial"))
+    assert [arm.name for arm in arms(study)] == [
+        "base",
+        "base+a",
+        "base+b:x",
+        "base+b:y",
+        "full",
+        "base+a+b:y",
+    ]
+
+
+def test_a_named_arm_comes_after_the_designs_and_once() -> None:
+    study = study_of(
+        {"a": ("on",), "b": ("x", "y"), "c": ("on",)},
+        designs=("base",),
+        named=(("c", "b:y"), ("c:on",), (), ("c", "a", "b:x")),
+    )
+    assert [arm.name for arm in arms(study)] == ["base", "base+b:y+c", "base+c", "full"]
+    assert dict(arms(study)[1].on) == {"b": "y", "c": "on"}
+
+
+def test_an_arm_is_named_if_the_study_asks_for_it_itself() -> None:
+    study = study_of(SIX, designs=("base", "fractional"), named=(("a", "b"),))
+    assert [arm.name for arm in arms(study) if arm.named] == ["base", "base+a+b"]
+
+
+def test_a_fraction_runs_whole_on_every_seed_in_turn() -> None:
+    study = study_of(SIX, designs=("fractional",), games=("Pong", "Hero"), seeds=(4, 2))
+    found = cells(study)
+    assert [cell.seed for cell in found] == [4] * 64 + [2] * 64
+    assert {cell.arm for cell in found[:64]} == {arm.name for arm in arms(study)}

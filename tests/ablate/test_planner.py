@@ -103,6 +103,7 @@ def test_a_plan_tells_what_each_toggle_resolves_to(parsed) -> None:
     assert levels[0].modifications[0].settings == {
         "pad": 3,
         "per": "sequence",
+        "probability": 1.0,
         "target": "clean",
     }
     assert levels[0].modifications[0].first_action == 400
@@ -263,3 +264,29 @@ def test_the_numbers_of_a_scaled_budget_are_recorded(parsed, engine) -> None:
     assert (record.env_frames, record.prefill_frames) == (6_400_000, 192_000)
     written = assemble_study(parsed(("= 2_000", "= 6_400_000"), ("= 400", "= 192_000")))
     assert {run.identity for run in scaled.runs} == {run.identity for run in written.runs}
+
+
+def test_a_fraction_is_assembled_cell_by_cell(six_toggles) -> None:
+    assembled = assemble_study(six_toggles('["fractional"]'))
+    assert len(assembled.arms) == 32
+    assert len(assembled.runs) == 32 * 2 * 2
+    assert assembled.undefined == ()
+    assert assembled.study.designs == ("fractional",)
+    assert {"base", "full", "full-gamma-kl_scale"} < assembled.arms.keys()
+
+
+def test_named_arms_are_runs_like_others(parsed, engine) -> None:
+    designs = ('["base", "full", "leave_one_out", "add_one_in"]', "[]")
+    arms = ("= 32 }", '= 32 }\n[[arms]]\non = ["ratio"]\n[[arms]]\non = []\n')
+    assembled = assemble_study(parsed(designs, arms))
+    assert list(assembled.arms) == ["base+ratio", "base"]
+    designed = assemble_study(parsed())
+    named = {run.identity for run in assembled.runs}
+    assert named < {run.identity for run in designed.runs}
+    submit(assembled, engine)
+    assert reading.load_study(engine, "mini") == assembled.study
+
+
+def test_a_named_arm_loses_what_is_the_base_agent(parsed) -> None:
+    arms = ("= 32 }", '= 64 }\n[[arms]]\non = ["ratio", "augmentation"]\n')
+    assert list(assemble_study(parsed(arms)).arms) == ["base", "full"]

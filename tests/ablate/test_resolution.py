@@ -1,3 +1,4 @@
+import dataclasses
 from typing import ClassVar
 
 import pytest
@@ -32,6 +33,15 @@ def test_words_become_an_agent_a_protocol_and_modifications(parsed) -> None:
     assert found.budget.env_frames == 2000
     assert found.toggles["augmentation"]["on"] == (RandomShift(pad=3),)
     assert found.messages == ()
+
+
+def test_sequences_longer_than_any_episode_are_refused(parsed, problem) -> None:
+    longer = ('size = "micro"', 'size = "micro"\nlength = 101')
+    assert "after 100: none could ever be replayed" in problem(longer)
+    crossing = ('size = "micro"', 'size = "micro"\nlength = 101\ncross_episodes = true')
+    assert resolve(parsed(crossing)).config.length == 101
+    fitting = ('size = "micro"', 'size = "micro"\nlength = 100')
+    assert resolve(parsed(fitting)).config.length == 100
 
 
 def test_games_get_their_canonical_names(parsed) -> None:
@@ -174,3 +184,23 @@ def test_a_modification_that_needs_images_is_refused_where_there_are_none(proble
     assert "`toggles.augmentation` has random_shift, which needs images" in said
     assert "gymnasium:CartPole-v1 shows none" in said
     assert "Catch" not in said
+
+
+def test_a_toggle_at_the_base_does_not_count_for_a_design(parsed) -> None:
+    designs = ('["base", "full", "leave_one_out", "add_one_in"]', '["pairs_in"]')
+    assert resolve(parsed(designs)).study.designs == ("pairs_in",)
+    with pytest.raises(StudyError) as error:
+        resolve(parsed(designs, ("= 32 }", "= 64 }")))
+    assert "the study has 1 toggle; nearest: 'add_one_in'." in str(error.value)
+    assert str(error.value).endswith("(Without ratio: the base agent.)")
+
+
+def test_the_levels_that_a_fraction_leaves_out_are_told(six_toggles) -> None:
+    file = six_toggles('["fractional"]')
+    gamma = file.study.toggles["gamma"]
+    two = gamma.model_copy(
+        update={"levels": {**gamma.levels, "high": {"set_gamma": {"value": 0.9}}}}
+    )
+    study = file.study.model_copy(update={"toggles": {**file.study.toggles, "gamma": two}})
+    [message] = resolve(dataclasses.replace(file, study=study)).messages
+    assert message.startswith("no cell of fractional has gamma:high: ")

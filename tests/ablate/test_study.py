@@ -3,6 +3,7 @@ import re
 import pytest
 
 from ablate import study
+from ablate.runspec import sha256
 from ablate.study import StudyError, parse_study, read_study
 from agents import config
 
@@ -233,3 +234,70 @@ def test_a_budget_may_be_scaled(parsed) -> None:
 def test_no_study_is_called_as_a_command_needs_the_word(edited) -> None:
     with pytest.raises(StudyError, match=r"`name` is 'dreams'.*`ablate plot dreams RUN`"):
         parse_study(edited(('"mini"', '"dreams"')), path="dreams.toml", stem="dreams")
+
+
+ARMS = '= 32 }\n[[arms]]\non = ["augmentation", "ratio"]\n'
+
+
+def test_a_study_may_name_arms(parsed) -> None:
+    study = parsed(("= 32 }", ARMS)).study
+    assert [arm.on for arm in study.arms] == [("augmentation", "ratio")]
+
+
+def test_named_arms_count_as_contents_and_none_count_as_before(parsed) -> None:
+    without = parsed().study
+    assert parsed(("= 32 }", ARMS)).study.contents_sha256 != without.contents_sha256
+    contents = without.model_dump()
+    del contents["arms"]
+    contents["toggles"] = list(contents["toggles"].items())
+    assert without.contents_sha256 == sha256(contents)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"ratio"]', '"ratoi"]', "`arms[0].on` has no toggle 'ratoi'; nearest: ratio."),
+        ('"ratio"]', '"ratio:off"]', "has no toggle 'ratio:off'; nearest: ratio."),
+        ('"ratio"]', '"ratio:on", "ratio"]', "`arms[0].on` has ratio twice"),
+        ("on =", "onn =", "unknown key `arms[0].onn`; nearest: on."),
+        ("[[arms]]", "[arms]", "`arms` wants a list"),
+        ('["augmentation", "ratio"]', '"ratio"', "`arms[0].on` wants a list"),
+        (
+            "[[arms]]",
+            '[[arms]]\non = ["ratio", "augmentation"]\n[[arms]]',
+            "`arms[1].on` is the same arm as arms[0]; name it once.",
+        ),
+    ],
+)
+def test_an_arm_that_means_nothing_is_refused_with_the_remedy(problem, old, new, words) -> None:
+    assert old in ARMS
+    assert words in problem(("= 32 }", ARMS.replace(old, new)))
+
+
+def test_an_arm_names_the_level_of_a_factor_that_has_several(parsed, problem) -> None:
+    levels = (
+        "random_shift = { pad = 3 }",
+        "levels = { a = { random_shift = {} }, b = { random_shift = { pad = 1 } } }\n"
+        'in_full = "b"',
+    )
+    assert "nearest: augmentation:b" in problem(levels, ("= 32 }", ARMS))
+    named = ("= 32 }", ARMS.replace('"augmentation"', '"augmentation:a"'))
+    assert parsed(levels, named).study.arms[0].on == ("augmentation:a", "ratio")
+
+
+@pytest.mark.parametrize(
+    ("design", "words"),
+    [
+        ("fractional", "made for 5 to 8 toggles, and the study has 2 toggles; nearest: 'fact"),
+        ("plackett_burman", "made for 5 to 23 toggles, and the study has 2 toggles"),
+    ],
+)
+def test_a_design_that_the_toggles_do_not_allow_is_refused(problem, design, words) -> None:
+    message = problem(('["base", "full"', f'["base", "{design}"'))
+    assert message.startswith("mini.toml: `designs` has '")
+    assert words in message
+
+
+def test_a_study_with_no_design_and_no_arm_is_refused(problem) -> None:
+    empty = ('["base", "full", "leave_one_out", "add_one_in"]', "[]")
+    assert problem(empty) == "mini.toml: `designs` is empty."

@@ -27,7 +27,12 @@ def test_the_modifications_are_listed(ablate) -> None:
 
 def test_one_modification_can_be_asked_for(ablate) -> None:
     [one] = json.loads(ablate("mods", "random_shift", "--json").stdout)
-    assert {setting["name"] for setting in one["settings"]} == {"pad", "per", "target"}
+    assert {setting["name"] for setting in one["settings"]} == {
+        "pad",
+        "per",
+        "probability",
+        "target",
+    }
     result = ablate("mods", "random_shfit")
     assert result.exit_code == 2
     assert "nearest: random_shift" in result.stderr
@@ -57,7 +62,10 @@ def test_a_plan_as_json_holds_the_same(ablate, write_study) -> None:
         "base+augmentation",
         "base+ratio",
     ]
-    assert plan["toggles"][1]["modifications"][0]["settings"] == {"env_frames_per_update": 32}
+    assert plan["toggles"][1]["modifications"][0]["settings"] == {
+        "env_frames_per_update": 32,
+        "behaviour_frames_per_update": None,
+    }
     assert plan["seconds_to_do"] > 0
 
 
@@ -144,3 +152,32 @@ def test_a_plan_tells_the_memory_and_the_scaled_budget(ablate, write_study) -> N
     plan = json.loads(ablate("plan", path, "--json").stdout)
     assert plan["env_frames"] == 6_400_000
     assert plan["replay_bytes"].keys() == {"Pong", "Assault"}
+
+
+def test_a_plan_shows_the_generators_of_a_fraction(ablate, six_toggles, tmp_path) -> None:
+    path = tmp_path / "mini.toml"
+    path.write_text(six_toggles('["fractional"]').source)
+    said = ablate("plan", str(path)).stdout
+    assert "Design fractional: 32 of 64 cells, resolution VI (F = ABCDE) with A = gamma" in said
+    [design] = json.loads(ablate("plan", str(path), "--json").stdout)["two_level_designs"]
+    assert (design["cells"], design["resolution"]) == (32, 6)
+    assert design["generators"] == {"F": "ABCDE"}
+    assert design["columns"]["F"] == "entropy_scale"
+
+
+def test_a_plan_shows_the_cells_that_are_not_defined(ablate, six_toggles, tmp_path) -> None:
+    path = tmp_path / "mini.toml"
+    path.write_text(six_toggles('["pairs_in"]', excludes={"gamma": "kl_scale"}).source)
+    said = ablate("plan", str(path)).stdout
+    [row] = [line for line in said.splitlines() if line.startswith("  base+gamma+kl_scale")]
+    assert row.split() == ["base+gamma+kl_scale", "gamma,", "kl_scale", "not", "defined", "0"]
+    assert "set_gamma and set_kl_scale exclude each other" in said
+    assert "21 arms x 2 games x 2 seeds = 84 runs" in said
+    [cell] = json.loads(ablate("plan", str(path), "--json").stdout)["not_defined"]
+    assert cell["toggles"] == {"gamma": "on", "kl_scale": "on"}
+
+
+def test_a_plan_of_designs_without_a_matrix_says_nothing_about_it(ablate, write_study) -> None:
+    said = ablate("plan", str(write_study())).stdout
+    assert "Design " not in said
+    assert "not defined" not in said

@@ -2,8 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from results.figures import draw
+from results.figures import contrasts, draw
 from results.figures.contrasts import tile_of
 from results.statistics.errors import StatisticsError
 from results.statistics.intervals import contrast, missing_estimate
@@ -99,3 +100,37 @@ def test_a_study_without_toggles_has_no_map(make_study, make_data, additive_scor
     data = make_data(make_study({}, designs=("base",)), additive_score({}))
     with pytest.raises(StatisticsError, match="no toggle"):
         draw("interference", data, Options())
+
+
+def planted(on, game, seed):
+    key = [seed, *"|".join([game, *sorted(on)]).encode()]
+    noise = 0.05 * float(np.random.default_rng(key).standard_normal())
+    return 0.2 * len(on) + 0.6 * ("a" in on and "b" in on) + noise
+
+
+def test_a_fraction_has_a_forest_of_averages_and_no_map(make_study, make_data):
+    study = make_study(dict.fromkeys("abcde", ("on",)), designs=("fractional",))
+    data = make_data(study, planted)
+    drawn = draw("effects", data, Options())
+    shown = {text.get_text() for text in drawn.figure.findobj(match=Text)}
+    assert "Interactions averaged over everything else that is crossed" in shown
+    assert "a × b" in shown
+    assert "averaged" in set(drawn.numbers["effect"])
+    with pytest.raises(StatisticsError, match=r"its design fractional crosses.*'effects'"):
+        draw("interference", data, Options())
+
+
+def test_a_pair_that_is_no_agent_is_crossed_out_on_the_map(make_study, make_data, monkeypatch):
+    panels = []
+    drawn = contrasts.interference_map.draw
+    monkeypatch.setattr(
+        contrasts.interference_map,
+        "draw",
+        lambda found, *rest, **more: panels.extend(found) or drawn(found, *rest, **more),
+    )
+    study = make_study(dict.fromkeys("abc", ("on",)), designs=("pairs_in",))
+    without = dataclasses.replace(
+        study, arms=tuple(arm for arm in study.arms if set(arm.toggles) != {"a", "b"})
+    )
+    draw("interference", make_data(without, planted), Options())
+    assert {panel.undefined for panel in panels} == {frozenset({("a", "b")})}
