@@ -32,8 +32,7 @@ class Modification(Settings):
         name: File, registry key, TOML table and database value alike.
         summary: One line for listings.
         paper: Where it comes from.
-        family: One of the six: replay ratio, resets, augmentation, exploration, auxiliary losses,
-            RL algorithm.
+        family: One of the six that the catalogue has, as the README spells them.
         seam: The letter and name of the seam that it edits.
         requires: Settings of the base that must be at these values.
         requires_image: Whether it makes sense only where the observations are images.

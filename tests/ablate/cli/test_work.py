@@ -137,7 +137,7 @@ def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
     result = ablate("run", str(path), "--slots", "2")
     assert result.exit_code == 1
     assert result.stdout.count("base · Pong · seed 0: failed: BudgetTooSmallError: ") == 1
-    assert "no complete episode" in result.stdout
+    assert "no complete training episode" in result.stdout
     assert "failed: " not in result.stderr  # each was told when it failed
     assert f"ablate run {path} --retry-failed\n" in result.stderr
     later = ablate("work", "--db", "ablate.sqlite")
