@@ -26,7 +26,9 @@ def same(one, other):
 
 
 def test_arrays_come_back_as_they_were():
-    same(unpack("npz", pack(ARRAYS)), ARRAYS)
+    came_back = unpack("npz", pack(ARRAYS))
+    assert came_back
+    same(came_back, ARRAYS)
 
 
 def test_arrays_of_one_color_take_little_room():

@@ -85,6 +85,7 @@ def test_nonsense_is_refused(statement, held):
 def test_a_game_may_be_any_that_gymnasium_could_name(game, held):
     with write(held) as session:
         session.execute(text("UPDATE run SET game = :game WHERE id = 1"), {"game": game})
+        assert session.scalar(text("SELECT game FROM run WHERE id = 1")) == game
 
 
 def test_an_attempt_number_is_never_used_again(held):
