@@ -20,9 +20,10 @@ from torch import Tensor
 
 from agents.config import AgentConfig, Budget
 from agents.modification import Modification
-from agents.parts import Parts, View
+from agents.parts import Parts
 from agents.settings import added_later
 from agents.training.recipe import first_update
+from agents.views import View
 
 
 class Augmentation(Modification):

@@ -9,41 +9,13 @@ from torch import Tensor
 
 from agents.config import AgentConfig, Budget
 from agents.config import Protocol as GameProtocol
+from agents.dreamer.loss_terms import LossTerm
 from agents.training.recipe import Clock, Event, dreamer_recipe
+from agents.views import ViewTransform
 
 
 class AssemblyError(Exception):
     """A set of modifications that does not make an agent; the message says which and why."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One look at a batch of sequences: what is encoded and what is to be reconstructed."""
-
-    obs_in: Float[Tensor, "B T *obs"]
-    obs_target: Float[Tensor, "B T *obs"]
-
-
-@runtime_checkable
-class ViewTransform(Protocol):
-    """One link of the chain of views (seam V).
-
-    Pure and of fixed shape: the uniforms that it needs are drawn beforehand, from the stream that
-    bears its name.
-    """
-
-    @property
-    def name(self) -> str:
-        """The modification that owns it, and its random stream."""
-
-    def uniforms_shape(self, batch: int, length: int) -> tuple[int, ...]:
-        """How many uniforms one batch of `batch` sequences of `length` steps takes."""
-
-    def __call__(self, views: list[View], uniforms: Tensor) -> list[View]:
-        """Returns the transformed views."""
-
-    def describe(self) -> dict[str, object]:
-        """Its settings, for the run's identity."""
 
 
 @runtime_checkable
@@ -107,6 +79,7 @@ class Parts:
     config: AgentConfig
     views: tuple[ViewTransform, ...] = ()
     act_wrappers: tuple[ActWrapper, ...] = ()
+    loss_terms: tuple[LossTerm, ...] = ()
     recipe_wraps: tuple[RecipeWrap, ...] = ()
     edits: tuple[tuple[str, str], ...] = ()  # (component, modification)
 
@@ -134,6 +107,10 @@ class Parts:
         """Wraps the choice of the environment's action once more (seam A)."""
         return replace(self, act_wrappers=(*self.act_wrappers, wrapper))
 
+    def with_loss_term(self, term: LossTerm) -> "Parts":
+        """Adds a term to the loss of the world model (seam L)."""
+        return replace(self, loss_terms=(*self.loss_terms, term))
+
     def with_recipe_wrap(self, wrap: RecipeWrap) -> "Parts":
         """Wraps the recipe once more (seam R)."""
         return replace(self, recipe_wraps=(*self.recipe_wraps, wrap))
@@ -156,10 +133,12 @@ class Parts:
         }
         if self.act_wrappers:
             described["act_wrappers"] = [_described(wrapper) for wrapper in self.act_wrappers]
+        if self.loss_terms:
+            described["loss_terms"] = [_described(term) for term in self.loss_terms]
         if self.recipe_wraps:
             described["recipe_wraps"] = [_described(wrap) for wrap in self.recipe_wraps]
         return described
 
 
-def _described(link: ViewTransform | ActWrapper | RecipeWrap) -> dict[str, object]:
+def _described(link: ViewTransform | ActWrapper | LossTerm | RecipeWrap) -> dict[str, object]:
     return {"name": link.name, **link.describe()}

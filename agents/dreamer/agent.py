@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.dreamer.behaviour import Behaviour
 from agents.dreamer.distributions import CategoricalActions
 from agents.dreamer.imagination import imagine
+from agents.dreamer.loss_terms import LossTerms
 from agents.dreamer.optimiser import Optimiser
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import (
@@ -22,8 +23,9 @@ from agents.dreamer.world_model import (
     one_hot_actions,
 )
 from agents.observation import Observation
-from agents.parts import Parts, View
+from agents.parts import Parts
 from agents.streams import Streams
+from agents.views import View
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Agent:
         self.streams = streams
         self.actions = actions
         self.world_model = WorldModel(config, observation, actions, streams).to(device)
+        self.loss_terms = LossTerms(parts.loss_terms, self.world_model, streams, device)
         choices = CategoricalActions(actions)
         self.behaviour = Behaviour(config, choices, streams).to(device)
         self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
@@ -85,10 +88,14 @@ class Agent:
         B, T = batch.reward.shape
         views, activity = self._views(batch)
         uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
-        terms, metrics, posteriors = self.world_model.losses(views, batch, uniforms)
-        norm = self.model_optimiser.step(self.world_model.total(terms))
+        shapes = self.loss_terms.uniforms_shapes(B, T)
+        draws = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
+        terms, metrics, seen = self.world_model.losses(views, batch, uniforms)
+        total = self.world_model.total(terms)
+        norm, added = self.loss_terms.step(total, self.model_optimiser, seen, draws)
         losses = {name: term.detach() for name, term in terms.items()}
-        return posteriors, losses | metrics | activity | {"model_grad_norm": norm}
+        metrics |= activity | added | {"model_grad_norm": norm}
+        return seen.posteriors, losses | metrics
 
     def train_behaviour(self, start: Posteriors) -> dict[str, Tensor]:
         """Updates actor and critic on dreams from every given state; returns metrics."""
@@ -228,6 +235,7 @@ class Agent:
         """Everything that training changes: parameters, optimisers, streams, counters."""
         state = {
             "world_model": self.world_model.state_dict(),
+            "loss_terms": self.loss_terms.state_dict(),
             "behaviour": self.behaviour.state_dict(),
             "model_optimiser": self.model_optimiser.adam.state_dict(),
             "actor_optimiser": self.actor_optimiser.adam.state_dict(),
@@ -241,6 +249,7 @@ class Agent:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts the agent back to where `state_dict` found it."""
         self.world_model.load_state_dict(state["world_model"])
+        self.loss_terms.load_state_dict(state.get("loss_terms", {}))
         self.behaviour.load_state_dict(state["behaviour"])
         self.model_optimiser.adam.load_state_dict(state["model_optimiser"])
         self.actor_optimiser.adam.load_state_dict(state["actor_optimiser"])

@@ -34,9 +34,21 @@ class Optimiser:
         Returns:
             The gradient's global norm before clipping.
         """
+        self.clear()
+        loss.backward(inputs=self.parameters)
+        return self.descend()
+
+    def clear(self) -> None:
+        """Drops the gradients of the last step."""
         for parameter in self.parameters:
             parameter.grad = None
-        loss.backward(inputs=self.parameters)
+
+    def descend(self) -> Float[Tensor, ""]:
+        """Descends one step by the gradients that the parameters carry.
+
+        Returns:
+            Their global norm before clipping.
+        """
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         self.adam.step()
         return norm.detach()

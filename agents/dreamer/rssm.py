@@ -13,6 +13,7 @@ In the replay's convention, row t holds the action that led *into* observation t
     state         z0  ->  z1  ->  z2
 """  # noqa: E501
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,11 +76,19 @@ class RSSM(nn.Module):
         state: LatentState,
         action: Float[Tensor, "N actions"],
         uniforms: Float[Tensor, "N stoch"],
+        sample: Callable[[Tensor, Tensor], Tensor] = one_hot_sample,
     ) -> LatentState:
-        """Imagines one step: the action moves the state, the prior draws what is seen."""
+        """Imagines one step: the action moves the state, the prior draws what is seen.
+
+        Args:
+            state: Where it starts.
+            action: What is done there.
+            uniforms: In [0, 1), one for each categorical.
+            sample: Draws one-hot vectors by logits and uniforms, with or without gradient.
+        """
         x = F.elu(self.img_in(torch.cat([state.stoch, action], -1)))
         deter = self.cell(x, state.deter)
-        stoch = one_hot_sample(self.prior_logits(deter), uniforms).flatten(-2)
+        stoch = sample(self.prior_logits(deter), uniforms).flatten(-2)
         return LatentState(stoch, deter)
 
     def obs_step(

@@ -4,7 +4,8 @@
 
 θ_fresh from the initialiser with another seed (Ash and Adams, arXiv:1910.08475). A plain reset is
 shrink 0, perturb 1. What is touched loses its Adam moments, a touched critic is copied into its
-target, and nothing else moves.
+target, any touched network into those that follow it, and nothing else moves. The networks of
+added loss terms count as heads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ def networks(agent: Agent, tag: Tag) -> tuple[nn.Module, ...]:
         case "decoder":
             return (model.decoder,)
         case "heads":
-            return (model.reward, model.discount)
+            return (model.reward, model.discount, *agent.loss_terms.networks())
         case "actor":
             return (behaviour.actor,)
         case "critic":
@@ -55,13 +56,15 @@ def operate(agent: Agent, operations: Sequence[Operation], seed: int) -> int:
             kept = torch.zeros_like(old) if operation.shrink == 0 else operation.shrink * old
             old.copy_(kept + operation.perturb * new)
             touched.append(old)
-    for optimiser in (agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser):
+    own = agent.loss_terms.optimisers.values()
+    for optimiser in (agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser, *own):
         for parameter in touched:
             for moment in optimiser.adam.state.get(parameter, {}).values():
                 moment.zero_()
     critic = {id(parameter) for parameter in agent.behaviour.critic.parameters()}
     if any(id(parameter) in critic for parameter in touched):
         agent.behaviour.copy_target()
+    agent.loss_terms.copy_targets(touched)
     return sum(parameter.numel() for parameter in touched)
 
 

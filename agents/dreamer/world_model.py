@@ -21,8 +21,8 @@ from agents.dreamer.distributions import entropy, kl_divergence
 from agents.dreamer.networks import MLP, Decoder, Encoder
 from agents.dreamer.rssm import RSSM, LatentState
 from agents.observation import Observation
-from agents.parts import View
 from agents.streams import Streams
+from agents.views import View
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,30 @@ class Posteriors:
         return cls(start, batch.is_terminal.float().flatten())
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one pass over a batch has computed, with the gradients that lead to it.
+
+    Attributes:
+        view: What was encoded.
+        batch: [B, T].
+        embed: [B, T, E], the embedded observations.
+        states: [B, T, ...], posterior states with straight-through samples.
+        posterior: [B, T, S, C], the logits that the samples were drawn by.
+    """
+
+    view: View
+    batch: Batch
+    embed: Float[Tensor, "B T embed"]
+    states: LatentState
+    posterior: Float[Tensor, "B T stoch classes"]
+
+    @property
+    def posteriors(self) -> Posteriors:
+        """The states as starts of dreams."""
+        return Posteriors.of(self.states, self.batch)
+
+
 def normalised(
     observation: UInt8[Tensor, "*shape"] | Float[Tensor, "*shape"],
 ) -> Float[Tensor, "*shape"]:
@@ -99,21 +123,21 @@ class WorldModel(nn.Module):
 
     def losses(
         self, views: list[View], batch: Batch, uniforms: Float[Tensor, "B T stoch"]
-    ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Float[Tensor, ""]], Posteriors]:
+    ) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Float[Tensor, ""]], Seen]:
         """Computes the loss terms, averaged over the views.
 
         All views share the uniforms; the first one's states start the imagination.
 
         Returns:
-            The unscaled loss terms, read-only metrics, and the posteriors.
+            The unscaled loss terms, read-only metrics, and what was seen of the first view.
         """
         passes = [self._view_losses(view, batch, uniforms) for view in views]
         terms = {
             name: torch.stack([losses[name] for losses, _, _ in passes]).mean()
             for name in passes[0][0]
         }
-        _, metrics, states = passes[0]
-        return terms, metrics, Posteriors.of(states, batch)
+        _, metrics, seen = passes[0]
+        return terms, metrics, seen
 
     @torch.no_grad()
     def filter(
@@ -124,12 +148,16 @@ class WorldModel(nn.Module):
         Returns:
             Posterior states [B, T, ...] and posterior logits [B, T, S, C], without gradient.
         """
-        return self._observe(normalised(batch.observation), batch, uniforms)
+        embed = self._embed(normalised(batch.observation))
+        return self._observe(embed, batch, uniforms)
+
+    def _embed(self, observation: Tensor) -> Tensor:
+        embed: Tensor = self.encoder(observation.flatten(0, 1))
+        return torch.unflatten(embed, 0, observation.shape[:2])
 
     def _observe(
-        self, observation: Tensor, batch: Batch, uniforms: Tensor
+        self, embed: Tensor, batch: Batch, uniforms: Tensor
     ) -> tuple[LatentState, Tensor]:
-        embed = self.encoder(observation.flatten(0, 1)).unflatten(0, observation.shape[:2])
         action = one_hot_actions(batch.action, self.actions)
         return self.rssm.observe(action, embed, batch.is_first.float(), uniforms)
 
@@ -148,8 +176,9 @@ class WorldModel(nn.Module):
 
     def _view_losses(
         self, view: View, batch: Batch, uniforms: Tensor
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], LatentState]:
-        states, posterior = self._observe(view.obs_in, batch, uniforms)
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Seen]:
+        embed = self._embed(view.obs_in)
+        states, posterior = self._observe(embed, batch, uniforms)
         prior = self.rssm.prior_logits(states.deter)
         feat = states.feat
         squared_error = (self.decoder(feat) - view.obs_target).square()
@@ -171,7 +200,7 @@ class WorldModel(nn.Module):
             "prior_entropy": entropy(prior.detach()).sum(-1).mean(),
             "posterior_entropy": entropy(posterior.detach()).sum(-1).mean(),
         }
-        return terms, metrics, states
+        return terms, metrics, Seen(view, batch, embed, states, posterior)
 
 
 def one_hot_actions(action: Int[Tensor, "*shape"], actions: int) -> Float[Tensor, "*shape A"]:

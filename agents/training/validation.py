@@ -11,8 +11,8 @@ from torch import Tensor
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Batch, WorldModel, normalised
 from agents.observation import Observation
-from agents.parts import View
 from agents.training.open_loop import open_loop
+from agents.views import View
 
 CONTEXT = 5
 """Rows observed before a prediction, in sequences of twice as many rows or more."""
@@ -45,14 +45,11 @@ def validate(
         episode starts in between; left out if there is none.
     """
     target = normalised(batch.observation)
-    terms, _, posteriors = world_model.losses([View(target, target)], batch, uniforms)
+    terms, _, seen = world_model.losses([View(target, target)], batch, uniforms)
     losses = {f"validation/{name}": term for name, term in terms.items()}
     losses["validation/loss"] = world_model.total(terms)
 
-    size = batch.is_first.shape
-    flat = posteriors.state
-    states = LatentState(flat.stoch.unflatten(0, size), flat.deter.unflatten(0, size))
-    return losses | _open_loop_errors(world_model, batch, target, states, uniforms)
+    return losses | _open_loop_errors(world_model, batch, target, seen.states, uniforms)
 
 
 def _open_loop_errors(

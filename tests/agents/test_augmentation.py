@@ -8,8 +8,9 @@ from agents.config import agent_config
 from agents.dreamer.agent import Agent
 from agents.modifications import REGISTRY
 from agents.observation import Observation
-from agents.parts import Parts, View
+from agents.parts import Parts
 from agents.streams import Streams
+from agents.views import View
 
 ALL = [kind for kind in REGISTRY.values() if issubclass(kind, Augmentation)]
 

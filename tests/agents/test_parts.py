@@ -3,7 +3,8 @@ import torch
 from pydantic import ValidationError
 
 from agents.config import agent_config
-from agents.parts import AssemblyError, Parts, View, ViewTransform
+from agents.parts import AssemblyError, Parts
+from agents.views import View, ViewTransform
 
 
 class Mirrored:

@@ -13,8 +13,9 @@ from agents.dreamer.distributions import one_hot_sample
 from agents.dreamer.imagination import imagine
 from agents.dreamer.world_model import Posteriors, normalised, one_hot_actions
 from agents.observation import ATARI
-from agents.parts import Parts, View
+from agents.parts import Parts
 from agents.streams import Streams
+from agents.views import View
 
 
 def count(module):
@@ -175,7 +176,7 @@ def test_dreams_use_the_updated_model_and_start_from_the_posteriors_of_the_loss(
     reference = make_agent()
     image = normalised(batch.observation)
     draws = Streams(0).uniforms("world_model", 2, 6, 4)
-    expected = reference.world_model.losses([View(image, image)], batch, draws)[2]
+    expected = reference.world_model.losses([View(image, image)], batch, draws)[2].posteriors
     assert torch.equal(posteriors.state.deter, expected.state.deter)  # of the model before
 
     def spy(world_model, policy, start, **draws):
@@ -319,12 +320,12 @@ def test_single_precision_gradients_are_exact_to_five_digits(random_batch, unifo
     agents[1].world_model.double(), agents[1].behaviour.double()
     for agent, precision in zip(agents, (torch.float32, torch.float64), strict=True):
         image = normalised(batch.observation).to(precision)
-        terms, _, start = agent.world_model.losses([View(image, image)], batch, draws)
+        terms, _, seen = agent.world_model.losses([View(image, image)], batch, draws)
         agent.world_model.total(terms).backward()
         trajectory = imagine(
             agent.world_model,
             agent.behaviour.act,
-            start,
+            seen.posteriors,
             latent_uniforms=latent,
             action_uniforms=action,
         )

@@ -15,8 +15,8 @@ from agents.dreamer.world_model import (
     reward_loss,
 )
 from agents.observation import ATARI, Observation
-from agents.parts import View
 from agents.streams import Streams
+from agents.views import View
 
 B, T, ACTIONS = 2, 4, 5
 
@@ -239,17 +239,17 @@ def test_terms_are_means_over_views_and_imagination_starts_from_the_first(model,
     image = normalised(batch.observation)
     views = [View(image, image), View(-image, image)]
     alone = [model.losses([view], batch, draws) for view in views]
-    both, metrics, posteriors = model.losses(views, batch, draws)
+    both, metrics, seen = model.losses(views, batch, draws)
     for name in both:
         mean = (alone[0][0][name] + alone[1][0][name]) / 2
         torch.testing.assert_close(both[name], mean)
-    assert torch.equal(posteriors.state.deter, alone[0][2].state.deter)
-    assert not torch.equal(posteriors.state.deter, alone[1][2].state.deter)
+    assert torch.equal(seen.states.deter, alone[0][2].states.deter)
+    assert not torch.equal(seen.states.deter, alone[1][2].states.deter)
     assert metrics == alone[0][1]
 
 
 def test_the_posteriors_are_every_state_row_after_row_without_gradient(model, batch, draws):
-    _, _, posteriors = model.losses([view_of(batch)], batch, draws)
+    posteriors = model.losses([view_of(batch)], batch, draws)[2].posteriors
     embed = model.encoder(normalised(batch.observation).flatten(0, 1)).unflatten(0, (B, T))
     action = one_hot_actions(batch.action, ACTIONS)
     states, _ = model.rssm.observe(action, embed, batch.is_first.float(), draws)
@@ -271,8 +271,8 @@ def test_filtering_infers_the_states_that_training_does_without_gradient(model, 
     assert torch.equal(posterior, logits)
     assert not states.feat.requires_grad
     assert not posterior.requires_grad
-    _, _, posteriors = model.losses([view_of(batch)], batch, draws)
-    assert torch.equal(states.deter.flatten(0, 1), posteriors.state.deter)
+    _, _, seen = model.losses([view_of(batch)], batch, draws)
+    assert torch.equal(states.deter, seen.states.deter)
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 32, 32), (3, 16, 16), (7,)])
@@ -285,10 +285,10 @@ def test_any_observation_can_be_modelled(shape, batch, draws, perturb):
         seen = (40 * seen + 128).clamp(0, 255).to(torch.uint8)
     batch = dataclasses.replace(batch, observation=seen)
     target = normalised(seen)
-    terms, _, posteriors = model.losses([View(target, target)], batch, draws)
+    terms, _, seen = model.losses([View(target, target)], batch, draws)
     assert list(terms)[1:] == ["reward_loss", "discount_loss", "kl_loss"]
     reconstruction = "image_loss" if observation.is_image else "vector_loss"
-    mean = model.decoder(posteriors.state.feat.view(B, T, -1))
+    mean = model.decoder(seen.states.feat)
     error = 0.5 * (mean - target).square().sum(tuple(range(2, 2 + len(shape))))
     torch.testing.assert_close(terms[reconstruction], error.mean())
     model.total(terms).backward()

@@ -6,9 +6,9 @@ import torch
 
 from agents.dreamer.world_model import normalised
 from agents.observation import Observation
-from agents.parts import View
 from agents.training.open_loop import open_loop
 from agents.training.validation import validate
+from agents.views import View
 
 B, T = 3, 20
 TERMS = ("reward_loss", "discount_loss", "kl_loss")

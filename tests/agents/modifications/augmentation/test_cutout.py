@@ -5,7 +5,7 @@ from scipy.stats import chisquare
 
 from agents.augmentation import AugmentedViews
 from agents.modifications.augmentation.cutout import Cutout
-from agents.parts import View
+from agents.views import View
 
 LARGEST = 1 - 2**-24
 

@@ -5,7 +5,7 @@ from scipy.stats import norm
 
 from agents.augmentation import AugmentedViews
 from agents.modifications.augmentation.intensity import Intensity
-from agents.parts import View
+from agents.views import View
 
 
 def factors(images, settings, draws):

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from agents.augmentation import AugmentedViews
 from agents.config import Budget, agent_config
 from agents.modifications.augmentation.random_shift import RandomShift, shift
-from agents.parts import Parts, View
+from agents.parts import Parts
+from agents.views import View
 
 LARGEST = 1 - 2**-24
 
