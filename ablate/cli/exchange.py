@@ -5,24 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.options import (
-    DATABASE,
-    ArmOption,
-    AtOption,
-    DatabaseOption,
-    GameOption,
-    PartialOption,
-    StudyNameArgument,
-)
+from ablate.cli.asking import NAMES, asks, given
+from ablate.cli.options import DATABASE, DatabaseOption, StudyNameArgument
 
 FORMATS_IN = "dreamer-json, rliable-json, csv, wide, parquet, tensorboard or sqlite"
 OF_IMPORTS = ("protocol", "arms", "env_frames", "x_unit", "column", "normalization", "tag")
 FOREIGN = (*OF_IMPORTS, "layout", "other_game", "skip_bad")
 """Options of an import that our own databases need not be told."""
+OF_NUMBERS = tuple(name for name in NAMES if name not in ("at", "games", "arms", "partial"))
+"""Options that say how numbers are made of runs: files of runs hold none of those."""
 
 if TYPE_CHECKING:
     from results.database.imports import Written
     from results.exchange.importing import Imported
+    from results.statistics.options import Options
 
 
 def import_(
@@ -151,9 +147,11 @@ def import_(
     _tell(found, write_study(engine, found), str(engine.url.database))
 
 
+@asks
 def export(
     context: typer.Context,
     study: StudyNameArgument,
+    options: "Options",
     output: Annotated[
         Path,
         typer.Option(
@@ -174,10 +172,6 @@ def export(
             show_default=False,
         ),
     ] = None,
-    partial: PartialOption = False,
-    at: AtOption = None,
-    game: GameOption = None,
-    arm: ArmOption = None,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Write the runs of a study into files that others read.
@@ -190,24 +184,18 @@ def export(
     from results.database.engine import open_database
     from results.exchange import exporting
     from results.exchange.formats import OUT, SQLITE, TABLES, format_named
-    from results.statistics.options import Options
     from results.statistics.study_data import load
 
     check_folder(output)
     engine = open_database(db)
     name = study_name(study)
     if format not in TABLES:
-        _refuse(context, ("kind",), "only latex and markdown print tables; leave it out")
+        only = "only latex and markdown print tables; leave it out"
+        _refuse(context, ("kind", *OF_NUMBERS), only)
     if format == SQLITE:
-        _refuse(context, ("partial", "at", "game", "arm"), "sqlite takes the whole study")
+        _refuse(context, NAMES, "sqlite takes the whole study")
         typer.echo(str(exporting.write_database(engine, name, output)))
         return
-    options = Options(
-        at=at,
-        games=tuple(game) if game else None,
-        arms=tuple(arm) if arm else None,
-        partial=partial,
-    )
     data = load(engine, name)
     if format in TABLES:
         typer.echo(str(exporting.write_table(data, options, kind or "hns", format, output)))
@@ -292,7 +280,5 @@ def _refuse(context: typer.Context, names: tuple[str, ...], why: str) -> None:
     """
     from ablate.cli.output import CommandError
 
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise CommandError(f"--{name.replace('_', '-')}: {why}.")
+    for name in given(context, names):
+        raise CommandError(f"--{name.replace('_', '-')}: {why}.")

@@ -49,16 +49,41 @@ PartialOption = Annotated[
 AtOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Compare at this many env frames; the end unless given.", show_default=False
+        min=1,
+        metavar="ENV_FRAMES",
+        help="Compare at this many env frames; the end unless given.",
+        show_default=False,
     ),
 ]
-GameOption = Annotated[
-    list[str] | None,
-    typer.Option("--game", help="Only this game; repeat for several.", show_default=False),
+NormOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TABLE",
+        help="Random and human returns: wang2016, nature2015, dreamerv2-file, or the path of a "
+        "CSV file with the columns game, random and human.",
+    ),
 ]
-ArmOption = Annotated[
+GamesOption = Annotated[
     list[str] | None,
-    typer.Option("--arm", help="Only this arm; repeat for several.", show_default=False),
+    typer.Option(
+        metavar="NAME,...|atari100k|atari57",
+        help="Only these games; all unless given.",
+        show_default=False,
+    ),
+]
+ArmsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME,...", help="Only these arms; all unless given.", show_default=False
+    ),
+]
+MeasureOption = Annotated[
+    str,
+    typer.Option(
+        metavar="end|auc",
+        help="What scores a run: its evaluation at the end (or --at), or the mean height of its "
+        "evaluation curve up to there.",
+    ),
 ]
 LevelOption = Annotated[float, typer.Option("--ci", help="Level of the intervals.")]
 ResamplesOption = Annotated[

@@ -5,23 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli.asking import asks, given
 from ablate.cli.options import (
     DATABASE,
-    ArmOption,
-    AtOption,
     DatabaseOption,
-    GameOption,
     JsonOption,
-    LevelOption,
     OutputOption,
-    PartialOption,
-    ResamplesOption,
-    SeedOption,
     StudyNameArgument,
 )
 
 DREAMS = "dreams"  # `ablate plot dreams RUN`: no study is called so
-OPTIONS_OF_DREAMS = {"study", "run", "output", "formats", "db"}
+OPTIONS_OF_DREAMS = {"study", "run", "output", "format", "db"}
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -61,8 +55,10 @@ def status(
         show(*study_tables(record, runs, retry=retry(study, db)))
 
 
+@asks
 def table(
     study: StudyNameArgument,
+    options: "Options",
     kind: Annotated[
         str,
         typer.Option(help="scores, hns, aggregates, effects or interactions."),
@@ -72,13 +68,6 @@ def table(
     ] = "rich",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: OutputOption = None,
-    partial: PartialOption = False,
-    at: AtOption = None,
-    game: GameOption = None,
-    arm: ArmOption = None,
-    ci: LevelOption = 0.95,
-    resamples: ResamplesOption = 5000,
-    seed: SeedOption = 0,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Print a table of results."""
@@ -92,7 +81,6 @@ def table(
     if format not in FORMATS:
         raise CommandError(f"There is no format {format!r}; {nearest(format, FORMATS)}.")
     check_folder(output)
-    options = _options(at, game, arm, ci, resamples, seed, partial)
     data = load(open_database(db), study_name(study))
     text = render(build(kind, data, options), "json" if json else format)
     if output is None:
@@ -104,8 +92,10 @@ def table(
         typer.echo(str(output))
 
 
+@asks
 def plot(
     context: typer.Context,
+    options: "Options",
     study: Annotated[
         str,
         typer.Argument(
@@ -141,16 +131,9 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    formats: Annotated[
+    format: Annotated[
         str, typer.Option(help="Any of svg, pdf and png, separated by commas.")
     ] = "svg,pdf,png",
-    partial: PartialOption = False,
-    at: AtOption = None,
-    game: GameOption = None,
-    arm: ArmOption = None,
-    ci: LevelOption = 0.95,
-    resamples: ResamplesOption = 5000,
-    seed: SeedOption = 0,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Draw figures into files, with their numbers as CSV.
@@ -166,7 +149,7 @@ def plot(
     from results.statistics.study_data import load
 
     check_folder(output)
-    wanted_formats = [word.strip() for word in formats.split(",")]
+    wanted_formats = [word.strip() for word in format.split(",")]
     if study == DREAMS:
         _refuse_options_of_studies(context)
         _plot_dreams(run, output or Path(f"{DREAMS}_figures"), wanted_formats, db)
@@ -176,7 +159,6 @@ def plot(
             f"`ablate plot {study}` draws a study and takes no run. `ablate plot dreams {run}` "
             "draws the dreams of a run."
         )
-    options = _options(at, game, arm, ci, resamples, seed, partial)
     name = study_name(study)
     data = load(open_database(db), name)
     folder = output if output is not None else Path(f"{name}_figures")
@@ -222,22 +204,15 @@ def _refuse_options_of_studies(context: typer.Context) -> None:
     """
     from ablate.cli.output import CommandError
 
-    for name in sorted(context.params.keys() - OPTIONS_OF_DREAMS):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise CommandError(f"--{name} says how to draw a study; dreams have no such option.")
+    for name in given(context, tuple(sorted(context.params.keys() - OPTIONS_OF_DREAMS))):
+        raise CommandError(f"--{name} says how to draw a study; dreams have no such option.")
 
 
+@asks
 def report(
     study: StudyNameArgument,
+    options: "Options",
     output: OutputOption = None,
-    partial: PartialOption = False,
-    at: AtOption = None,
-    game: GameOption = None,
-    arm: ArmOption = None,
-    ci: LevelOption = 0.95,
-    resamples: ResamplesOption = 5000,
-    seed: SeedOption = 0,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Write one HTML file with every table and figure."""
@@ -246,7 +221,6 @@ def report(
     from results.database.engine import open_database
 
     check_folder(output)
-    options = _options(at, game, arm, ci, resamples, seed, partial)
     typer.echo(str(write_report(open_database(db), study_name(study), output, options)))
 
 
@@ -256,29 +230,3 @@ def write_report(engine: "Engine", study: str, output: Path | None, options: "Op
 
     path = output if output is not None else Path(f"{study}_report.html")
     return reports.write(engine, study, path, options)
-
-
-def _options(
-    at: int | None,
-    game: list[str] | None,
-    arm: list[str] | None,
-    ci: float,
-    resamples: int,
-    seed: int,
-    partial: bool,
-) -> "Options":
-    from ablate.cli.output import CommandError
-    from results.statistics.options import Options
-
-    try:
-        return Options(
-            at=at,
-            games=tuple(game) if game else None,
-            arms=tuple(arm) if arm else None,
-            ci=ci,
-            resamples=resamples,
-            seed=seed,
-            partial=partial,
-        )
-    except ValueError as error:
-        raise CommandError(f"{error}.") from error

@@ -40,7 +40,7 @@ def stored_records(engine: Engine, data: StudyData, options: Options) -> RecordS
     """
     study = data.study
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
-    games = chosen_games(options.games, study.games)
+    games = chosen_games(options.games, study.games, partial=options.partial)
     runs = data.runs[data.runs["arm"].isin(arms) & data.runs["game"].isin(games)]
     rows = data.evaluations if data.imported is None else data.imported.evaluations
     curves = _curves(rows)

@@ -32,7 +32,7 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
             f"{data.imported.table}): its raw returns, which the curves show, are not known."
         )
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
-    games = chosen_games(options.games, study.games)
+    games = chosen_games(options.games, study.games, partial=options.partial)
     end = study.env_frames if options.at is None else options.at
     evaluations = _kept(evaluation_returns(data.evaluations), arms, games, end)
     training = data.curves.get(EPISODES, pd.DataFrame(columns=POINTS))

@@ -115,7 +115,7 @@ def scale(data: StudyData, options: Options) -> str:
             f"Its runs were imported as human-normalised scores of the table "
             f"{data.imported.table}; raw returns are not known."
         )
-    games = chosen_games(options.games, data.study.games)
+    games = chosen_games(options.games, data.study.games, partial=options.partial)
     table = study_normalization(options.norm, games, data.declared)
     raw = [game for game in games if game not in table]
     words = []

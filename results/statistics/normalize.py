@@ -10,16 +10,26 @@ places; whatever is made with them says so. One that declares none has no score.
 """
 
 import csv
+import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from results.database.records import DECLARED, NormalizationRow
-from results.statistics.errors import UnknownGame, UnknownName, did_you_mean, nearest
+from results.statistics.errors import (
+    StatisticsError,
+    UnknownGame,
+    UnknownName,
+    did_you_mean,
+    nearest,
+)
 
-TABLES = ("wang2016",)
+TABLES = ("wang2016", "nature2015", "dreamerv2-file")
+COLUMNS = ("game", "random", "human")
 
 
 @dataclass(frozen=True)
@@ -93,30 +103,86 @@ def game_key(name: str) -> str:
     return re.sub(r"[^a-z]", "", bare)
 
 
-@cache
 def normalization(name: str = "wang2016") -> Normalization:
-    """Reads a table that ships with the package.
+    """Reads a table that ships with the package, or one of the user's from a CSV file.
+
+    A user's table has the columns game, random and human, and source if it likes. It is known by
+    the name of its file and the beginning of its sha256: another content is another table.
+
+    Args:
+        name: One of TABLES, or a path that ends with `.csv`.
 
     Raises:
         UnknownName: if there is no table of this name.
+        StatisticsError: if the file cannot be read, or a row of it is no reference.
     """
+    return _of_file(Path(name)) if name.lower().endswith(".csv") else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Normalization:
     if name not in TABLES:
-        raise UnknownName(f"There is no normalisation table {name!r}: {nearest(name, TABLES)}")
+        raise UnknownName(
+            f"There is no normalisation table {name!r}: {nearest(name, TABLES)} A table of your "
+            "own is a CSV file with the columns game, random and human: give its path."
+        )
     text = files("results.statistics").joinpath(f"{name}.csv").read_text(encoding="utf-8")
-    rows = [
-        Reference(row["game"], float(row["random"]), float(row["human"]), row["source"])
-        for row in csv.DictReader(text.splitlines())
-    ]
-    return Normalization(name, name, {game_key(row.game): row for row in rows})
+    return Normalization(name, name, _rows(text, name))
+
+
+def _of_file(path: Path) -> Normalization:
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise StatisticsError(f"The table {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise StatisticsError(f"The table {path} is no text in UTF-8: {error.reason}.") from error
+    name = f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}"
+    return Normalization(name, name, _rows(text, str(path)))
+
+
+def _rows(text: str, name: str) -> dict[str, Reference]:
+    """The references of a table in CSV, by `game_key`.
+
+    Raises:
+        StatisticsError: if a column is missing or a row is no reference; the row is named.
+    """
+    reader = csv.DictReader(text.splitlines())
+    lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+    if lacking:
+        raise StatisticsError(
+            f"The table {name} has no column {' or '.join(lacking)}: its first line must name "
+            f"{', '.join(COLUMNS)}."
+        )
+    found: dict[str, Reference] = {}
+    for row in reader:
+        where = f"The table {name}, line {reader.line_num}"
+        game, source = str(row["game"] or ""), str(row.get("source") or name)
+        key = game_key(game)
+        try:
+            random, human = float(row["random"]), float(row["human"])
+        except (TypeError, ValueError) as error:
+            raise StatisticsError(
+                f"{where}: random and human of {game!r} are no numbers."
+            ) from error
+        if not key or key in found:
+            raise StatisticsError(f"{where}: {game!r} is no game, or is there twice.")
+        if not math.isfinite(random) or not math.isfinite(human) or random == human:
+            raise StatisticsError(
+                f"{where}: random {random} and human {human} of {game!r} make no scale."
+            )
+        found[key] = Reference(game, random, human, source)
+    return found
 
 
 def study_normalization(
     name: str, games: Sequence[str], declared: Mapping[str, NormalizationRow]
 ) -> Normalization:
-    """A table that ships with the package, and for the games that it lacks what they declare.
+    """A table, and for the games that it lacks what they declare.
 
     Args:
-        name: The table.
+        name: The table, as `normalization` takes it.
         games: The games that are compared.
         declared: What games declare of themselves, by their exact names.
 
@@ -131,5 +197,5 @@ def study_normalization(
     }
     if not own:
         return table
-    id = DECLARED if len(own) == len(games) else f"{name}, {DECLARED} for {', '.join(own)}"
-    return Normalization(id, name, table.references, own)
+    id = DECLARED if len(own) == len(games) else f"{table.id}, {DECLARED} for {', '.join(own)}"
+    return Normalization(id, table.table, table.references, own)

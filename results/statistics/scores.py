@@ -20,6 +20,7 @@ from results.statistics.errors import (
     listed,
     nearest,
 )
+from results.statistics.game_sets import SETS
 from results.statistics.normalize import (
     Normalization,
     Reference,
@@ -172,7 +173,7 @@ class Scores:
                 f"{self.normalization.id}, and not declared by the game itself. So there are raw "
                 "returns only, no normalised score and no mean over games: `ablate table STUDY "
                 "--kind scores` shows them."
-                f"{' The other games can be compared alone, with --game.' if rest else ''}"
+                f"{' The other games can be compared alone, with --games.' if rest else ''}"
             )
 
     def _wide(self, arm: str) -> pd.DataFrame:
@@ -197,9 +198,9 @@ def collect(data: StudyData, options: Options) -> Scores:
             f"at {options.at:,}: choose an earlier point."
         )
     arms = chosen_arms(options.arms, tuple(arm.name for arm in study.arms))
-    games = chosen_games(options.games, study.games)
+    games = chosen_games(options.games, study.games, partial=options.partial)
     table = _table(data, options, games)
-    points = _points(data, options.at)
+    points = _points(data, options)
     expected = pd.MultiIndex.from_product(
         [arms, games, study.seeds], names=["arm", "game", "seed"]
     ).to_frame(index=False)
@@ -251,7 +252,7 @@ def _table(data: StudyData, options: Options, games: tuple[str, ...]) -> Normali
         raise StatisticsError(
             f"Study {data.study.name!r} was imported as scores of the normalisation table "
             f"{data.imported.table}, which cannot be turned into those of {options.norm}: its raw "
-            f"returns are not known. Ask for the table {data.imported.table}."
+            f"returns are not known. Ask for the table {data.imported.table}, with --norm."
         )
     unknown = Reference("", np.nan, np.nan, "imported")
     return Normalization(
@@ -264,16 +265,76 @@ def _evaluations(data: StudyData) -> pd.DataFrame:
     return data.evaluations if data.imported is None else data.imported.evaluations
 
 
-def _points(data: StudyData, at: int | None) -> pd.DataFrame:
-    """The evaluation that scores each run: arm, game, seed, env_frames, mean_return, ..."""
+def _points(data: StudyData, options: Options) -> pd.DataFrame:
+    """What scores each run: arm, game, seed, env_frames, mean_return, episodes, truncated."""
     rows = _evaluations(data)
-    if at is None or at == data.study.env_frames:
-        rows = rows[rows["final"].astype(bool)]
+    end = data.study.env_frames if options.at is None else options.at
+    if end == data.study.env_frames:
+        reached = set(rows.loc[rows["final"].astype(bool), "run_id"])
     else:
-        oldest = at - evaluation_interval(rows)
-        rows = rows[(rows["env_frames"] <= at) & (rows["env_frames"] >= oldest)]
-    last = rows.groupby("run_id")["env_frames"].transform("max")
-    rows = rows[rows["env_frames"] == last]
+        late = rows["env_frames"].between(end - evaluation_interval(rows), end)
+        reached = set(rows.loc[late, "run_id"])
+    rows = rows[rows["run_id"].isin(reached) & (rows["env_frames"] <= end)]
+    if options.measure == "end":
+        if end == data.study.env_frames:
+            rows = rows[rows["final"].astype(bool)]
+        last = rows.groupby("run_id")["env_frames"].transform("max")
+        rows = rows[rows["env_frames"] == last]
+    _refuse_what_is_no_number(rows)
+    points = rows.groupby(["arm", "game", "seed", "env_frames"], as_index=False).agg(
+        mean_return=("episode_return", "mean"),
+        episodes=("episode_return", "size"),
+        truncated=("truncated", "sum"),
+    )
+    if options.measure == "auc":
+        points = mean_heights(points, start=data.study.prefill_frames, end=end)
+    return points.astype({"seed": "int64", "env_frames": "float64", "mean_return": "float64"})
+
+
+def mean_heights(points: pd.DataFrame, *, start: int, end: int) -> pd.DataFrame:
+    """The mean height of every run's curve: trapezoids from start to end, over their width.
+
+    The curve is straight between its points, and level before the first and after the last. A
+    run with fewer than two points from start to end has none.
+
+    Args:
+        points: arm, game, seed, env_frames, mean_return, episodes, truncated; at most one per
+            run and env_frames.
+        start: Env frames at which the curve is taken up: the end of the prefill.
+        end: Env frames at which it ends.
+
+    Returns:
+        The same columns, one row per run, at `end`.
+    """
+    rows = []
+    for (arm, game, seed), run in points.groupby(["arm", "game", "seed"]):
+        curve = run.sort_values("env_frames")
+        x, y = curve["env_frames"].to_numpy(float), curve["mean_return"].to_numpy(float)
+        inside = (x > start) & (x < end)
+        if ((x >= start) & (x <= end)).sum() < 2:
+            continue
+        grid = np.concatenate([[start], x[inside], [end]])
+        area = float(np.trapezoid(np.interp(grid, x, y), grid))
+        rows.append(
+            {
+                "arm": arm,
+                "game": game,
+                "seed": seed,
+                "env_frames": end,
+                "mean_return": area / (end - start),
+                "episodes": int(curve["episodes"].sum()),
+                "truncated": int(curve["truncated"].sum()),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(points.columns))
+
+
+def _refuse_what_is_no_number(rows: pd.DataFrame) -> None:
+    """Makes sure that every return can be averaged.
+
+    Raises:
+        StatisticsError: if one is not finite; its run is named.
+    """
     wrong = rows[~np.isfinite(rows["episode_return"].to_numpy(dtype=float))]
     if len(wrong):
         run = wrong.iloc[0]
@@ -281,12 +342,6 @@ def _points(data: StudyData, at: int | None) -> pd.DataFrame:
             f"The evaluation of {run['arm']} on {run['game']}, seed {run['seed']}, holds a return "
             f"that is not a number ({run['episode_return']}): nothing can be averaged over it."
         )
-    points = rows.groupby(["arm", "game", "seed", "env_frames"], as_index=False).agg(
-        mean_return=("episode_return", "mean"),
-        episodes=("episode_return", "size"),
-        truncated=("truncated", "sum"),
-    )
-    return points.astype({"seed": "int64", "env_frames": "float64", "mean_return": "float64"})
 
 
 def _missing(frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Missing, ...]:
@@ -309,6 +364,8 @@ def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
     where = (
         "final evaluation" if options.at is None else f"evaluation at {options.at:,} env frames"
     )
+    if options.measure == "auc":
+        where = f"curve of two evaluations that reaches {scores.env_frames:,} env frames"
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     paragraph = (
         f"{len(missing)} of {len(scores.frame)} runs of study {data.study.name!r} have no {where} "
@@ -328,30 +385,69 @@ def chosen_arms(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple
 
     Raises:
         UnknownName: if the study has no such arm.
+        StatisticsError: if one is named twice.
     """
-    for arm in chosen or ():
+    if chosen is None:
+        return known
+    arms = _words(chosen, known)
+    for arm in arms:
         if arm not in known:
             raise UnknownName(f"The study has no arm {arm!r}: {nearest(arm, known)}")
-    return known if chosen is None else chosen
+    if len(set(arms)) < len(arms):
+        raise StatisticsError(f"An arm is named twice among {listed(chosen)}: name it once.")
+    return arms
 
 
-def chosen_games(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_games(
+    chosen: tuple[str, ...] | None, known: tuple[str, ...], *, partial: bool = False
+) -> tuple[str, ...]:
     """The games that are asked for, spelled as the study spells them; all where none is.
+
+    Args:
+        chosen: Games, several with commas between them, or names of SETS.
+        known: The games of the study.
+        partial: Of a set, takes the games that the study has; False asks for all.
 
     Raises:
         UnknownName: if the study has no such game.
-        StatisticsError: if one is named twice.
+        StatisticsError: if one is named twice, or the study lacks games of a set.
     """
-    spelled = {game_key(game): game for game in known}
-    by_name = {
-        game: game if game in known else spelled.get(game_key(game)) for game in chosen or ()
-    }
-    for game, found in by_name.items():
-        if found is None:
-            raise UnknownName(f"The study has no game {game!r}: {nearest(game, known)}")
     if chosen is None:
         return known
-    games = tuple(found for found in by_name.values() if found is not None)
+    spelled = {game_key(game): game for game in known}
+    games: list[str] = []
+    for word in _words(chosen, known):
+        if word in SETS:
+            games += _of_set(word, spelled, partial=partial)
+            continue
+        found = word if word in known else spelled.get(game_key(word))
+        if found is None:
+            raise UnknownName(f"The study has no game {word!r}: {nearest(word, (*known, *SETS))}")
+        games.append(found)
     if len(set(games)) < len(games):
         raise StatisticsError(f"A game is named twice among {listed(chosen)}: name it once.")
-    return games
+    return tuple(games)
+
+
+def _of_set(name: str, spelled: Mapping[str, str], *, partial: bool) -> list[str]:
+    """The games of a set as the study spells them, in the order of the set."""
+    wanted = SETS[name]
+    found = [spelled[game_key(game)] for game in wanted if game_key(game) in spelled]
+    if not found or (len(found) < len(wanted) and not partial):
+        lacking = [game for game in wanted if game_key(game) not in spelled]
+        rest = f" --partial takes the {len(found)} that are there." if found else ""
+        raise StatisticsError(
+            f"The study has {len(found)} of the {len(wanted)} games of {name}. It lacks "
+            f"{listed(lacking)}.{rest}"
+        )
+    return found
+
+
+def _words(chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    """What is named: a word that is no name itself is taken apart at its commas."""
+    return tuple(
+        part.strip()
+        for word in chosen
+        for part in ((word,) if word in known else word.split(","))
+        if part.strip()
+    )

@@ -14,7 +14,12 @@ from results.statistics.study_data import StudyData
 def compared(data: StudyData, scores: Scores, options: Options) -> str:
     """Protocol, where the arms are compared, what a run's score is, and what is missing."""
     study = data.study
-    if options.at is None:
+    if options.measure == "auc":
+        score = (
+            "its evaluation curve, by trapezoids from "
+            f"{study.prefill_frames:,} env frames up to there"
+        )
+    elif options.at is None:
         score = f"its final evaluation ({study.evaluation})"
     else:
         score = "its last evaluation at or before that point"

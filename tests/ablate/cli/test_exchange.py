@@ -61,7 +61,7 @@ def test_an_imported_study_has_every_table(kind, ablate, imported) -> None:
 
 def test_status_plot_and_report_show_an_imported_study(ablate, imported, tmp_path) -> None:
     assert "24 finished" in ablate("status", "pub").stdout
-    done = ablate("plot", "pub", "--kind", "curves", "--formats", "svg", "--output", "figures")
+    done = ablate("plot", "pub", "--kind", "curves", "--format", "svg", "--output", "figures")
     assert (done.exit_code, done.stderr) == (0, "")
     assert (tmp_path / "figures" / "pub_curves.csv").read_text().count("evaluation,") == 48
     assert ablate("report", "pub", "--resamples", "50").exit_code == 0

@@ -35,8 +35,8 @@ READING = {
     "status": "mini",
     "status mini": "16 finished",
     "table mini": "Human-normalised",
-    "plot mini --kind curves --formats svg": "mini_curves.svg",
-    "plot dreams 1 --formats png": "run_1_dreams.png",
+    "plot mini --kind curves --format svg": "mini_curves.svg",
+    "plot dreams 1 --format png": "run_1_dreams.png",
     "report mini --resamples 50": "mini_report.html",
     "diff 1 2": "game",
 }
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_no_empty_folder(finished, ablate, tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("results.figures.drawn.os.fdopen", full)
-    words = ("plot", "mini", "--kind", "curves", "--formats", "svg", "--resamples", "50")
+    words = ("plot", "mini", "--kind", "curves", "--format", "svg", "--resamples", "50")
     result = ablate(*words)
     assert result.exit_code == 2
     assert "No space left on device" in result.stderr
@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_no_empty_folder(finished, ablate, tmp_path, monkeypa
 
 
 def test_only_the_arms_and_games_asked_for_are_in_a_table(finished, ablate) -> None:
-    result = ablate("table", "mini", "--game", "Pong", "--arm", "base", "--arm", "full")
+    result = ablate("table", "mini", "--games", "Pong", "--arms", "base,full")
     assert result.exit_code == 0, result.stderr
     assert "Assault" not in result.stdout
     assert "base+ratio" not in result.stdout
@@ -195,7 +195,7 @@ def test_missing_runs_are_refused_unless_partial(parsed, edited, finished, ablat
 
 
 def test_figures_go_into_the_studys_folder(finished, ablate, tmp_path) -> None:
-    result = ablate("plot", "mini", "--formats", "svg", "--resamples", "50")
+    result = ablate("plot", "mini", "--format", "svg", "--resamples", "50")
     assert result.exit_code == 0, result.stderr
     written = {path.name for path in (tmp_path / "mini_figures").iterdir()}
     for kind in ("curves", "aggregates", "effects", "interference"):
@@ -203,7 +203,7 @@ def test_figures_go_into_the_studys_folder(finished, ablate, tmp_path) -> None:
 
 
 def test_an_unknown_figure_format_leaves_nothing(finished, ablate, tmp_path) -> None:
-    result = ablate("plot", "mini", "--kind", "curves", "--formats", "svg,gif")
+    result = ablate("plot", "mini", "--kind", "curves", "--format", "svg,gif")
     assert result.exit_code == 2
     assert "gif" in result.stderr
     assert not (tmp_path / "mini_figures").exists()
@@ -216,7 +216,7 @@ def test_a_report_goes_where_it_is_told(finished, ablate, tmp_path) -> None:
 
 
 def test_the_dreams_of_a_run_are_drawn_into_a_folder(finished, ablate, tmp_path) -> None:
-    result = ablate("plot", "dreams", "2", "--output", "mine", "--formats", "svg")
+    result = ablate("plot", "dreams", "2", "--output", "mine", "--format", "svg")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.split() == ["mine/run_2_dreams.svg", "mine/run_2_dreams.csv"]
     picture = (tmp_path / "mine" / "run_2_dreams.svg").read_text()
@@ -240,7 +240,7 @@ def test_status_shows_the_ids_that_dreams_are_drawn_by(finished, ablate) -> None
         (("dreams", "3"), "has no dreams"),
         (("dreams", "99"), "no run 99"),
         (("dreams", "99999999999999999999"), "less than or equal"),
-        (("dreams", "1", "--formats", "gif"), "gif"),
+        (("dreams", "1", "--format", "gif"), "gif"),
         (("dreams", "1", "--kind", "curves"), "--kind says how to draw a study"),
         (("dreams", "1", "--seed", "0"), "--seed says how to draw a study"),
         (("mini", "1"), "`ablate plot dreams 1` draws"),

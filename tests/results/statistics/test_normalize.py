@@ -1,15 +1,9 @@
 import pytest
 
 from results.database.records import NormalizationRow
-from results.statistics.errors import UnknownGame, UnknownName
+from results.statistics.errors import StatisticsError, UnknownGame, UnknownName
+from results.statistics.game_sets import ATARI_57, ATARI_100K
 from results.statistics.normalize import game_key, normalization, study_normalization
-
-ATARI_100K = (
-    *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
-    *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero"),
-    *("Jamesbond", "Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye"),
-    *("Qbert", "RoadRunner", "Seaquest", "UpNDown"),
-)
 
 
 def test_the_table_holds_57_games_and_every_human_is_better_than_random():
@@ -46,6 +40,71 @@ def test_the_table_is_as_it_was_when_it_was_compared_with_its_sources():
 def test_every_game_of_atari_100k_is_in_the_table():
     assert len(ATARI_100K) == 26
     assert all(game in normalization() for game in ATARI_100K)
+
+
+def test_the_57_games_are_those_of_the_table():
+    assert len(ATARI_57) == 57
+    assert set(map(game_key, ATARI_57)) == set(normalization("wang2016").references)
+
+
+def test_the_humans_of_the_nature_paper_are_others_in_18_of_the_26_games():
+    wang, nature = normalization("wang2016"), normalization("nature2015")
+    assert len(nature.references) == 49
+    other = [
+        game
+        for game in ATARI_100K
+        if abs(wang.reference(game).human - nature.reference(game).human) > 0.5
+    ]
+    assert len(other) == 18
+    assert nature.reference("Assault").human == 1496.4
+    assert sum(row.human for row in nature.references.values()) == pytest.approx(438_092.0)
+
+
+def test_the_random_players_of_the_nature_paper_are_those_of_wang2016():
+    wang = normalization("wang2016")
+    for key, row in normalization("nature2015").references.items():
+        assert row.random == wang.references[key].random
+
+
+def test_the_dreamerv2_file_differs_in_two_rows():
+    wang, file = normalization("wang2016"), normalization("dreamerv2-file")
+    other = {
+        row.game: (row.random, row.human)
+        for key, row in file.references.items()
+        if (row.random, row.human) != (wang.references[key].random, wang.references[key].human)
+    }
+    assert other == {"Alien": (228.8, 7127.7), "Jamesbond": (7.0, 29.0)}
+    assert file.references.keys() == wang.references.keys()
+
+
+def test_a_table_of_ones_own_is_known_by_its_name_and_its_content(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("game,random,human\nALE/Pong-v5,-21,21\n")
+    table = normalization(str(path))
+    assert table.score("Pong", 0) == 0.5
+    assert table.id.startswith("mine@")
+    assert study_normalization(str(path), ("Pong",), {}).id == table.id
+    path.write_text("game,random,human\nPong,-21,20\n")
+    assert normalization(str(path)).id != table.id
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("game,human\nPong,1\n", "no column random"),
+        ("game,random,human\nPong,x,1\n", "line 2: random and human of 'Pong' are no numbers"),
+        ("game,random,human\nPong,1,1\n", "make no scale"),
+        ("game,random,human\nPong,nan,1\n", "make no scale"),
+        ("game,random,human\nPong,0,1\nALE/Pong-v5,0,1\n", "line 3: 'ALE/Pong-v5' .* twice"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_table_of_ones_own_that_is_none_is_refused(tmp_path, content, message):
+    path = tmp_path / "mine.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StatisticsError, match=message):
+        normalization(str(path))
 
 
 @pytest.mark.parametrize(

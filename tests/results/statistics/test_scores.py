@@ -1,12 +1,20 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from results.database.records import NormalizationRow
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownGame, UnknownName
+from results.statistics.game_sets import ATARI_100K
 from results.statistics.options import Options
-from results.statistics.scores import chosen_games, collect, evaluation_interval
+from results.statistics.scores import (
+    chosen_arms,
+    chosen_games,
+    collect,
+    evaluation_interval,
+    mean_heights,
+)
 
 
 @pytest.fixture
@@ -226,3 +234,54 @@ def test_two_versions_of_a_task_are_two_games():
     known = ("gymnasium:A-v0", "gymnasium:A-v1")
     assert chosen_games(("gymnasium:A-v0",), known) == ("gymnasium:A-v0",)
     assert chosen_games(("gymnasium:A-v1",), known) == ("gymnasium:A-v1",)
+
+
+def test_games_are_named_one_by_one_or_in_a_row_or_by_their_set():
+    known = ("james_bond", "Pong", "a,b", *ATARI_100K[:15])
+    assert chosen_games(("Jamesbond,pong",), known) == ("james_bond", "Pong")
+    assert chosen_games(("a,b", "Pong"), known) == ("a,b", "Pong")
+    assert len(chosen_games(("atari100k",), known, partial=True)) == 17
+    assert chosen_games(("atari100k",), ATARI_100K[::-1]) == ATARI_100K
+    with pytest.raises(StatisticsError, match=r"has 17 of the 26 games of atari100k.* Kangaroo"):
+        chosen_games(("atari100k",), known)
+    with pytest.raises(StatisticsError, match="named twice"):
+        chosen_games(("Pong,ALE/Pong-v5",), known)
+
+
+def test_arms_are_named_one_by_one_or_in_a_row():
+    known = ("base", "base+a", "x, y")
+    assert chosen_arms(("base+a,base",), known) == ("base+a", "base")
+    assert chosen_arms(("x, y",), known) == ("x, y",)
+    with pytest.raises(StatisticsError, match="named twice"):
+        chosen_arms(("base,base",), known)
+
+
+def test_the_mean_height_of_a_curve_is_its_area_over_its_width():
+    points = pd.DataFrame(
+        {
+            "arm": "a",
+            "game": "Pong",
+            "seed": [0, 0, 0, 1, 2, 2],
+            "env_frames": [100, 200, 400, 400, 150, 350],
+            "mean_return": [1.0, 3.0, 5.0, 9.0, 2.0, 6.0],
+            "episodes": 2,
+            "truncated": 0,
+        }
+    )
+    found = mean_heights(points, start=100, end=400).set_index("seed")
+    # seed 0: 100 (1 + 3) / 2 + 200 (3 + 5) / 2 = 1000 over 300; seed 1 has one point
+    # seed 2: 50 at 2, 200 (2 + 6) / 2, 50 at 6 = 1200 over 300
+    assert found["mean_return"].to_dict() == pytest.approx({0: 10 / 3, 2: 4.0})
+    assert (found["env_frames"] == 400).all()
+    assert found["episodes"].to_dict() == {0: 6, 2: 4}
+
+
+def test_auc_scores_a_straight_curve_by_its_middle(make_study, make_data):
+    study = make_study(games=("Pong",), seeds=(0, 1))
+    data = make_data(study, lambda on, game, seed: 1.0)  # 0.25, 0.5, 0.75, 1 at 1/4 .. 4/4
+    scores = collect(data, Options(measure="auc"))
+    # from 20,000 to 400,000: level at 0.25 up to 100,000, then straight up to 1
+    expected = (80_000 * 0.25 + 300_000 * 0.625) / 380_000
+    assert scores.hns("base", "Pong") == pytest.approx([expected] * 2)
+    half = collect(data, Options(measure="auc", at=200_000))
+    assert half.hns("base", "Pong") == pytest.approx([(80 * 0.25 + 100 * 0.375) / 180] * 2)

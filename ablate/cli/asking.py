@@ -1,0 +1,87 @@
+"""The options that say how numbers are asked for, declared once for every command with any."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from ablate.cli.options import (
+    ArmsOption,
+    AtOption,
+    GamesOption,
+    LevelOption,
+    MeasureOption,
+    NormOption,
+    PartialOption,
+    ResamplesOption,
+    SeedOption,
+)
+
+if TYPE_CHECKING:
+    from results.statistics.options import Options
+
+
+def _declared(
+    at: AtOption = None,
+    norm: NormOption = "wang2016",
+    games: GamesOption = None,
+    arms: ArmsOption = None,
+    measure: MeasureOption = "end",
+    ci: LevelOption = 0.95,
+    resamples: ResamplesOption = 5000,
+    seed: SeedOption = 0,
+    partial: PartialOption = False,
+) -> None: ...
+
+
+_SHARED: Final = inspect.signature(_declared).parameters
+NAMES: Final = tuple(_SHARED)
+"""The shared options, as parameters."""
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the shared options; it gets them as one value, `options`.
+
+    Args:
+        command: Has a parameter `options`, and no parameter of the name of a shared one.
+
+    Returns:
+        The command as typer takes it: with the shared options in the place of `options`.
+    """
+    own = [one for one in inspect.signature(command).parameters.values() if one.name != "options"]
+    shared = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in _SHARED.values()]
+    parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *shared]
+
+    @functools.wraps(command)
+    def asking(**words: Any) -> None:
+        asked = {name: words.pop(name) for name in NAMES}
+        command(**words, options=options_of(**asked))
+
+    asking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    asking.__annotations__ = {one.name: one.annotation for one in parameters}
+    return asking
+
+
+def options_of(**words: Any) -> "Options":
+    """The options that the words of a command line mean.
+
+    Raises:
+        CommandError: If one of them is out of its bounds.
+    """
+    from ablate.cli.output import CommandError
+    from results.statistics.options import Options
+
+    for name in ("games", "arms"):
+        words[name] = tuple(words[name]) if words[name] else None
+    try:
+        return Options(**words)
+    except ValueError as error:
+        raise CommandError(f"{error}.") from error
+
+
+def given(context: typer.Context, names: tuple[str, ...]) -> list[str]:
+    """Which of these parameters stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
