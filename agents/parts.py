@@ -1,7 +1,7 @@
 """Parts: what an agent is made of, before it exists. Modifications edit copies of this."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from agents.config import AgentConfig, Budget
 from agents.config import Protocol as GameProtocol
+from agents.dreamer.actor_critic import ActorCriticParts, Rule
+from agents.dreamer.behaviour import BehaviourParts
 from agents.dreamer.loss_terms import LossTerm
 from agents.training.recipe import Clock, Event, dreamer_recipe
 from agents.views import ViewTransform
@@ -81,6 +83,7 @@ class Parts:
     act_wrappers: tuple[ActWrapper, ...] = ()
     loss_terms: tuple[LossTerm, ...] = ()
     recipe_wraps: tuple[RecipeWrap, ...] = ()
+    behaviour: BehaviourParts = field(default_factory=ActorCriticParts)
     edits: tuple[tuple[str, str], ...] = ()  # (component, modification)
 
     def with_settings(self, by: str, **values: object) -> "Parts":
@@ -96,8 +99,7 @@ class Parts:
                     f"{by} and {edited[component]} both set {component}; an arm can have one"
                 )
         config = AgentConfig.model_validate(self.config.model_dump() | values)
-        marks = tuple((component, by) for component in values)
-        return replace(self, config=config, edits=self.edits + marks)
+        return replace(self, config=config)._edited(by, *values)
 
     def with_view(self, transform: ViewTransform) -> "Parts":
         """Appends a link to the chain of views (seam V)."""
@@ -114,6 +116,39 @@ class Parts:
     def with_recipe_wrap(self, wrap: RecipeWrap) -> "Parts":
         """Wraps the recipe once more (seam R)."""
         return replace(self, recipe_wraps=(*self.recipe_wraps, wrap))
+
+    def with_behaviour(self, by: str, behaviour: BehaviourParts) -> "Parts":
+        """Replaces the behaviour as a whole (seam B).
+
+        Raises:
+            AssemblyError: If another modification has replaced it, or a component of it.
+        """
+        self._check_behaviour(by, "behaviour", "behaviour/rule")
+        return replace(self, behaviour=behaviour)._edited(by, "behaviour")
+
+    def with_rule(self, by: str, rule: Rule) -> "Parts":
+        """Replaces how the actor-critic learns from dreams (seam B, component rule).
+
+        Raises:
+            AssemblyError: If another modification has done so, or replaced the actor-critic.
+        """
+        self._check_behaviour(by, "behaviour", "behaviour/rule")
+        assert isinstance(self.behaviour, ActorCriticParts)
+        behaviour = replace(self.behaviour, rule=rule)
+        return replace(self, behaviour=behaviour)._edited(by, "behaviour/rule")
+
+    def _check_behaviour(self, by: str, *components: str) -> None:
+        edited = dict(self.edits)
+        for component in components:
+            if component in edited:
+                raise AssemblyError(
+                    f"{by} and {edited[component]} both say how the agent learns to behave; "
+                    "an arm can have one"
+                )
+
+    def _edited(self, by: str, *components: str) -> "Parts":
+        marks = tuple((component, by) for component in components)
+        return replace(self, edits=self.edits + marks)
 
     def recipe(self, budget: Budget, protocol: GameProtocol, clock: Clock) -> Iterator[Event]:
         """What happens in a run: the base's recipe in all its wraps."""
@@ -137,8 +172,12 @@ class Parts:
             described["loss_terms"] = [_described(term) for term in self.loss_terms]
         if self.recipe_wraps:
             described["recipe_wraps"] = [_described(wrap) for wrap in self.recipe_wraps]
+        if self.behaviour != ActorCriticParts():
+            described["behaviour"] = _described(self.behaviour)
         return described
 
 
-def _described(link: ViewTransform | ActWrapper | LossTerm | RecipeWrap) -> dict[str, object]:
+def _described(
+    link: ViewTransform | ActWrapper | LossTerm | RecipeWrap | BehaviourParts,
+) -> dict[str, object]:
     return {"name": link.name, **link.describe()}

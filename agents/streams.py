@@ -1,5 +1,6 @@
 """Random streams: one generator per owner, derived from the run's seed and the owner's name."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +22,22 @@ class Streams:
         self._seed = seed
         self._device = torch.device(device)
         self._generators: dict[str, torch.Generator] = {}
+        self._prefix = ""
+
+    def within(self, owner: str) -> "Streams":
+        """These streams as `owner` sees them who has many: "x" there is "owner/x" here.
+
+        What is drawn there moves the positions that `state_dict` tells here.
+        """
+        inner = copy.copy(self)
+        inner._prefix = f"{self._prefix}{owner}/"
+        return inner
 
     def integer(self, owner: str, *index: int) -> int:
         """A number in [0, 2^31) for (owner, index), stateless: episode seeds, for example."""
+        return self._integer(self._prefix + owner, *index)
+
+    def _integer(self, owner: str, *index: int) -> int:
         words = np.frombuffer(hashlib.sha256(owner.encode()).digest(), dtype=np.uint32)
         sequence = np.random.SeedSequence(
             entropy=self._seed, spawn_key=(*(int(word) for word in words), *index)
@@ -36,9 +50,12 @@ class Streams:
 
     def __getitem__(self, owner: str) -> torch.Generator:
         """The running generator of `owner`, on this run's device."""
+        return self._generator(self._prefix + owner)
+
+    def _generator(self, owner: str) -> torch.Generator:
         if owner not in self._generators:
             generator = torch.Generator(device=self._device)
-            self._generators[owner] = generator.manual_seed(self.integer(owner))
+            self._generators[owner] = generator.manual_seed(self._integer(owner))
         return self._generators[owner]
 
     def uniforms(self, owner: str, *shape: int) -> Tensor:
@@ -53,4 +70,4 @@ class Streams:
         """Puts every stream back to where `state_dict` found it."""
         self._generators.clear()
         for owner, position in state.items():
-            self[owner].set_state(position)
+            self._generator(owner).set_state(position)

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agents.dreamer.behaviour import Behaviour
 from agents.dreamer.distributions import CategoricalActions
-from agents.dreamer.imagination import imagine
+from agents.dreamer.imagination import Imagination
 from agents.dreamer.loss_terms import LossTerms
 from agents.dreamer.optimiser import Optimiser
 from agents.dreamer.rssm import LatentState
@@ -67,16 +66,10 @@ class Agent:
         self.actions = actions
         self.world_model = WorldModel(config, observation, actions, streams).to(device)
         self.loss_terms = LossTerms(parts.loss_terms, self.world_model, streams, device)
-        choices = CategoricalActions(actions)
-        self.behaviour = Behaviour(config, choices, streams).to(device)
+        self.behaviour = parts.behaviour.build(
+            config, CategoricalActions(actions), streams, device
+        )
         self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
-        self.actor_optimiser = Optimiser(
-            self.behaviour.actor.parameters(), config.actor_lr, config
-        )
-        self.critic_optimiser = Optimiser(
-            self.behaviour.critic.parameters(), config.critic_lr, config
-        )
-        self.behaviour_updates = 0
         self._activity: dict[str, tuple[int, int]] = {}  # actions replaced, actions taken
 
     def train_world_model(self, batch: Batch) -> tuple[Posteriors, dict[str, Tensor]]:
@@ -98,32 +91,18 @@ class Agent:
         return seen.posteriors, losses | metrics
 
     def train_behaviour(self, start: Posteriors) -> dict[str, Tensor]:
-        """Updates actor and critic on dreams from every given state; returns metrics."""
-        config, N = self.config, len(start.is_terminal)
-        trajectory = imagine(
-            self.world_model,
-            self.behaviour.act,
-            start,
-            latent_uniforms=self.streams.uniforms(
-                "imagination/latent", config.horizon, N, config.stoch
-            ),
-            action_uniforms=self.streams.uniforms("imagination/action", config.horizon, N),
-        )
-        targets = self.behaviour.targets(trajectory)
-        actor_loss, actor_entropy = self.behaviour.actor_loss(trajectory, targets)
-        actor_norm = self.actor_optimiser.step(actor_loss)
-        critic_loss = self.behaviour.critic_loss(trajectory, targets)
-        critic_norm = self.critic_optimiser.step(critic_loss)
-        if self.behaviour_updates % config.target_every == 0:
-            self.behaviour.copy_target()
-        self.behaviour_updates += 1
-        return {
-            "actor_loss": actor_loss.detach(),
-            "critic_loss": critic_loss.detach(),
-            "actor_entropy": actor_entropy,
-            "actor_grad_norm": actor_norm,
-            "critic_grad_norm": critic_norm,
-        } | self.behaviour.statistics(trajectory, targets)
+        """Updates the behaviour on dreams that start from the given states; returns metrics."""
+        shapes = self.behaviour.uniforms_shapes(len(start.is_terminal))
+        uniforms = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
+        metrics = self.behaviour.update(Imagination(self.world_model, start), uniforms)
+        self.behaviour.count_update()
+        return metrics
+
+    @property
+    def optimisers(self) -> tuple[Optimiser, ...]:
+        """All of them: together they train every parameter that is trained."""
+        own = self.loss_terms.optimisers.values()
+        return (self.model_optimiser, *self.behaviour.optimisers.values(), *own)
 
     def posteriors(self, batch: Batch) -> Posteriors:
         """The states of a batch, for dreams that no update of the world model comes before.
@@ -236,12 +215,9 @@ class Agent:
         state = {
             "world_model": self.world_model.state_dict(),
             "loss_terms": self.loss_terms.state_dict(),
-            "behaviour": self.behaviour.state_dict(),
+            "behaviour": self.behaviour.training_state(),
             "model_optimiser": self.model_optimiser.adam.state_dict(),
-            "actor_optimiser": self.actor_optimiser.adam.state_dict(),
-            "critic_optimiser": self.critic_optimiser.adam.state_dict(),
             "streams": self.streams.state_dict(),
-            "behaviour_updates": self.behaviour_updates,
             "activity": self._activity,
         }
         return copy.deepcopy(state)
@@ -250,10 +226,7 @@ class Agent:
         """Puts the agent back to where `state_dict` found it."""
         self.world_model.load_state_dict(state["world_model"])
         self.loss_terms.load_state_dict(state.get("loss_terms", {}))
-        self.behaviour.load_state_dict(state["behaviour"])
+        self.behaviour.load_training_state(state["behaviour"])
         self.model_optimiser.adam.load_state_dict(state["model_optimiser"])
-        self.actor_optimiser.adam.load_state_dict(state["actor_optimiser"])
-        self.critic_optimiser.adam.load_state_dict(state["critic_optimiser"])
         self.streams.load_state_dict(state["streams"])
-        self.behaviour_updates = state["behaviour_updates"]
         self._activity = dict(state["activity"])

@@ -1,8 +1,13 @@
-"""The behaviour: an actor and a critic, learned from imagined trajectories by A2C.
+"""The behaviour: what is learned from dreams, and acts (seam B).
 
-DreamerV2 (arXiv:2010.02193), section 2.2, with REINFORCE gradients. What the two regress, and in
-which alignment, is drawn in agents/dreamer/targets.py.
+One actor, one critic and the critic's target; how they learn is the occupant's. An update is pure
+and of fixed shape, so that it can run anywhere: it takes its uniforms, never waits for a number,
+and leaves what follows from counting to `count_update`, between two updates.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,34 +15,48 @@ from torch import Tensor, nn
 
 from agents.config import AgentConfig
 from agents.dreamer.distributions import ActionDistribution
-from agents.dreamer.imagination import Trajectory
+from agents.dreamer.imagination import Imagination, uniforms_shapes
 from agents.dreamer.networks import MLP
-from agents.dreamer.targets import Targets, arrival_targets, textbook_targets
+from agents.dreamer.optimiser import Optimiser
 from agents.streams import Streams
 
+BehaviourTag = Literal["actor", "critic"]
+"""What a trained parameter of a behaviour belongs to; a target belongs to its critic."""
 
-class Behaviour(nn.Module):
-    """Actor, critic and the target critic.
+
+class Behaviour(nn.Module, ABC):
+    """An actor, a critic and a target critic with their optimisers.
 
     Args:
         config: Sizes, and what the losses need.
         actions: What the actor's outputs mean.
-        streams: Gives the initial weights.
+        actor: Gives the actor's outputs by features.
+        critic: Trained by the occupant.
+        target_critic: Of the critic's form; trained by nobody, it follows the critic.
+
+    Attributes:
+        optimisers: By name, one for each loss; every trained parameter is in exactly one.
+        updates: How many there have been.
     """
 
-    def __init__(self, config: AgentConfig, actions: ActionDistribution, streams: Streams) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        actions: ActionDistribution,
+        *,
+        actor: nn.Module,
+        critic: nn.Module,
+        target_critic: nn.Module,
+    ) -> None:
         super().__init__()
         self.config, self.actions = config, actions
-        self.actor = self._network(actions.outputs, streams.initialiser("actor"))
-        self.critic = self._network(1, streams.initialiser("critic"))
-        self.target_critic = self._network(1, streams.initialiser("target_critic"))
+        self.actor, self.critic, self.target_critic = actor, critic, target_critic
         self.target_critic.requires_grad_(False)
-
-    def _network(self, outputs: int, generator: torch.Generator) -> MLP:
-        config = self.config
-        return MLP(
-            config.feat, outputs, units=config.units, layers=config.layers, generator=generator
-        )
+        self.optimisers = {
+            "actor": Optimiser(actor.parameters(), config.actor_lr, config),
+            "critic": Optimiser(critic.parameters(), config.critic_lr, config),
+        }
+        self.updates = 0
 
     def act(
         self, feat: Float[Tensor, "N F"], uniforms: Float[Tensor, " N"] | None
@@ -48,33 +67,54 @@ class Behaviour(nn.Module):
             return self.actions.mode(logits)
         return self.actions.sample(logits, uniforms)
 
-    @torch.no_grad()
-    def targets(self, trajectory: Trajectory) -> Targets:
-        """Computes returns, advantages and weights; none carries a gradient."""
-        config, value = self.config, self.target_critic(trajectory.feat).squeeze(-1)
-        if config.corrected_targets:
-            return textbook_targets(trajectory, value, lambda_=config.lambda_, gamma=config.gamma)
-        return arrival_targets(trajectory, value, lambda_=config.lambda_)
+    def act_pathwise(
+        self, feat: Float[Tensor, "N F"], uniforms: Float[Tensor, " N"]
+    ) -> Float[Tensor, "N A"]:
+        """Chooses the same actions by the uniforms, with gradients to the actor."""
+        return self.actions.sample_pathwise(self.actor(feat), uniforms)
 
-    def actor_loss(
-        self, trajectory: Trajectory, targets: Targets
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """−mean(w_t [log π(a_t | z_t) A_t + η H(π(·|z_t))]) with the advantages A_t.
+    @abstractmethod
+    def value(
+        self,
+        feat: Float[Tensor, "*batch F"],
+        reward: Float[Tensor, "*batch"],
+        disc: Float[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch"]:
+        """What is expected to follow each state, the reward on arriving there excluded.
+
+        d(z_t) E[r_{t+1} + d_{t+1} r_{t+2} + d_{t+1} d_{t+2} r_{t+3} + ...]: 0 where the episode
+        ends, so that a sum of rewards up to r(z_t), weighted by the discounts before z_t, goes on
+        with it under the same weight.
+
+        Args:
+            feat: Features of the states.
+            reward: r(z_t) of the stream that this behaviour learns from.
+            disc: d(z_t), gamma inside.
+        """
+
+    def uniforms_shapes(self, starts: int) -> dict[str, tuple[int, ...]]:
+        """How many uniforms an update on dreams from so many starts takes, by owner."""
+        return uniforms_shapes(self.config, starts)
+
+    @abstractmethod
+    def update(
+        self, imagination: Imagination, uniforms: Mapping[str, Tensor]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Learns from dreams.
+
+        Args:
+            imagination: The way to dream, as often as it likes and as long as there are uniforms.
+            uniforms: In [0, 1), as `uniforms_shapes` says.
 
         Returns:
-            The loss, and the mean entropy in nats.
+            Metrics, without gradients.
         """
-        trained = len(targets.advantage)
-        logits = self.actor(trajectory.feat[:trained])
-        log_probability = self.actions.log_probability(logits, trajectory.action[:trained])
-        spread = self.actions.entropy(logits)
-        objective = log_probability * targets.advantage + self.config.entropy_scale * spread
-        return -(targets.weight[:trained] * objective).mean(), spread.detach().mean()
 
-    def critic_loss(self, trajectory: Trajectory, targets: Targets) -> Float[Tensor, ""]:
-        """mean(w_t ½ (V(z_t) − G_t)²), t = 0..H-1."""
-        value: Tensor = self.critic(trajectory.feat[:-1]).squeeze(-1)
-        return (targets.weight * 0.5 * (value - targets.returns).square()).mean()
+    def count_update(self) -> None:
+        """Does what is due between two updates; the host decides."""
+        if self.updates % self.config.target_every == 0:
+            self.copy_target()
+        self.updates += 1
 
     @torch.no_grad()
     def copy_target(self) -> None:
@@ -83,19 +123,50 @@ class Behaviour(nn.Module):
         for target, source in pairs:
             target.copy_(source)
 
-    @torch.no_grad()
-    def statistics(self, trajectory: Trajectory, targets: Targets) -> dict[str, Float[Tensor, ""]]:
-        """Means, and some spreads, of what was imagined and of what is to be learned from it."""
-        dreamed = {
-            "imagined_reward": trajectory.reward,
-            "imagined_discount": trajectory.disc,
-            "imagined_weight": targets.weight,
+    def networks(self, tag: BehaviourTag) -> tuple[nn.Module, ...]:
+        """The networks that a tag names, the target critic not among them."""
+        return (self.actor,) if tag == "actor" else (self.critic,)
+
+    def training_state(self) -> dict[str, Any]:
+        """Everything that training changes."""
+        return {
+            "networks": self.state_dict(),
+            "optimisers": {name: one.adam.state_dict() for name, one in self.optimisers.items()},
+            "updates": self.updates,
         }
-        learned = {
-            "imagined_value": targets.value,
-            "imagined_return": targets.returns,
-            "imagined_advantage": targets.advantage,
-        }
-        means = {name: numbers.mean() for name, numbers in (dreamed | learned).items()}
-        spreads = {f"{name}_std": numbers.std(correction=0) for name, numbers in learned.items()}
-        return means | spreads
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Puts the behaviour back to where `training_state` found it."""
+        self.load_state_dict(state["networks"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.adam.load_state_dict(state["optimisers"][name])
+        self.updates = state["updates"]
+
+
+@runtime_checkable
+class BehaviourParts(Protocol):
+    """A behaviour before it exists: the occupant of seam B as the parts of an agent hold it.
+
+    One of them can be built more than once, on streams of different names.
+    """
+
+    @property
+    def name(self) -> str:
+        """The base's, or the modification that has put it there."""
+
+    def build(
+        self,
+        config: AgentConfig,
+        actions: ActionDistribution,
+        streams: Streams,
+        device: str | torch.device,
+    ) -> Behaviour:
+        """Makes one, with its initial weights."""
+
+    def describe(self) -> dict[str, object]:
+        """Its components and settings, for the run's identity."""
+
+
+def network(config: AgentConfig, outputs: int, generator: torch.Generator) -> MLP:
+    """An actor or a critic, before its first update."""
+    return MLP(config.feat, outputs, units=config.units, layers=config.layers, generator=generator)

@@ -69,6 +69,11 @@ class ActionDistribution(Protocol):
     ) -> Float[Tensor, "*shape A"]:
         """Draws actions by the uniforms, in [0, 1); without gradient."""
 
+    def sample_pathwise(
+        self, logits: Float[Tensor, "*shape outputs"], uniforms: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape A"]:
+        """Draws the same actions, with a gradient from them to the outputs."""
+
     def mode(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape A"]:
         """The most probable actions."""
 
@@ -92,6 +97,12 @@ class CategoricalActions:
     ) -> Float[Tensor, "*shape outputs"]:
         """Draws one-hot vectors by the uniforms, in [0, 1)."""
         return one_hot_sample(logits, uniforms)
+
+    def sample_pathwise(
+        self, logits: Float[Tensor, "*shape outputs"], uniforms: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape outputs"]:
+        """Draws the same vectors; gradients pass straight through to the probabilities."""
+        return straight_through_sample(logits, uniforms)
 
     def mode(self, logits: Float[Tensor, "*shape outputs"]) -> Float[Tensor, "*shape outputs"]:
         """The most probable choices, the first of equals."""

@@ -6,13 +6,17 @@ reward        r_1     r_2     ...   r_H      reward[t] = r(z_{t+1}), paid on ent
 disc          d_1     d_2     ...   d_H      disc[t] of z_{t+1}, gamma inside
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agents.config import AgentConfig
+from agents.dreamer.distributions import straight_through_sample
+from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Posteriors, WorldModel
 
 
@@ -46,38 +50,71 @@ class Trajectory:
         return torch.cat([first[None], self.start_disc[None], self.disc[:-2]]).cumprod(0)
 
 
-@torch.no_grad()
-def imagine(
-    world_model: WorldModel,
-    policy: Callable[[Tensor, Tensor], Tensor],
-    start: Posteriors,
-    *,
-    latent_uniforms: Float[Tensor, "H N stoch"],
-    action_uniforms: Float[Tensor, "H N"],
-) -> Trajectory:
-    """Rolls the policy out from every start for H steps, without gradients.
+Policy = Callable[[Tensor, Tensor], Tensor]
+"""Chooses actions [N, A] by features [N, F] and uniforms [N]."""
 
-    Args:
+LATENT, ACTION = "imagination/latent", "imagination/action"
+"""The owners of the uniforms that a dream takes."""
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """A way to dream: the world model as it stands, and where dreams start.
+
+    Attributes:
         world_model: Gives transitions, rewards and discounts.
-        policy: Chooses actions [N, A] by features [N, F] and uniforms [N].
         start: N posterior states with their terminal flags.
-        latent_uniforms: [H, N, S], in [0, 1).
-        action_uniforms: [H, N], in [0, 1).
     """
-    state = start.state
-    feats, actions = [state.feat], []
-    for latent, choice in zip(latent_uniforms, action_uniforms, strict=True):
-        action = policy(state.feat, choice)
-        state = world_model.rssm.img_step(state, action, latent)
-        feats.append(state.feat)
-        actions.append(action)
-    feat = torch.stack(feats)
-    reward = world_model.reward(feat).squeeze(-1)
-    return Trajectory(
-        feat=feat,
-        action=torch.stack(actions),
-        reward=reward[1:],
-        disc=torch.sigmoid(world_model.discount(feat[1:]).squeeze(-1)),
-        start_reward=reward[0],
-        start_disc=world_model.config.gamma * (1.0 - start.is_terminal),
-    )
+
+    world_model: WorldModel
+    start: Posteriors
+
+    @torch.no_grad()
+    def dream(self, policy: Policy, uniforms: Mapping[str, Tensor]) -> Trajectory:
+        """Rolls a policy out from every start, without gradients.
+
+        Args:
+            policy: Chooses actions [N, A] by features [N, F] and uniforms [N].
+            uniforms: By owner, in [0, 1), in the shapes that `uniforms_shapes` says.
+        """
+        return self._roll_out(self.world_model.rssm.img_step, policy, uniforms)
+
+    def dream_pathwise(self, policy: Policy, uniforms: Mapping[str, Tensor]) -> Trajectory:
+        """The same dream with gradients, from rewards, discounts and features to the actions.
+
+        Samples of latents pass gradients straight through, as in the training of the world model.
+        What the policy reads passes none: z_{t+1} depends on z_t and a_t, a_t on the policy's
+        parameters alone.
+        """
+        step = partial(self.world_model.rssm.img_step, sample=straight_through_sample)
+        return self._roll_out(step, lambda feat, draws: policy(feat.detach(), draws), uniforms)
+
+    def _roll_out(
+        self,
+        step: Callable[[LatentState, Tensor, Tensor], LatentState],
+        policy: Policy,
+        uniforms: Mapping[str, Tensor],
+    ) -> Trajectory:
+        state, model = self.start.state, self.world_model
+        feats, actions = [state.feat], []
+        for latent, choice in zip(uniforms[LATENT], uniforms[ACTION], strict=True):
+            action = policy(state.feat, choice)
+            state = step(state, action, latent)
+            feats.append(state.feat)
+            actions.append(action)
+        feat = torch.stack(feats)
+        reward = model.reward(feat).squeeze(-1)
+        return Trajectory(
+            feat=feat,
+            action=torch.stack(actions),
+            reward=reward[1:],
+            disc=torch.sigmoid(model.discount(feat[1:]).squeeze(-1)),
+            start_reward=reward[0],
+            start_disc=model.config.gamma * (1.0 - self.start.is_terminal),
+        )
+
+
+def uniforms_shapes(config: AgentConfig, starts: int) -> dict[str, tuple[int, ...]]:
+    """How many uniforms one dream takes, by owner."""
+    H = config.horizon
+    return {LATENT: (H, starts, config.stoch), ACTION: (H, starts)}

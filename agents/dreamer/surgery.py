@@ -19,7 +19,7 @@ from agents.training.recipe import Operation, Tag
 
 def networks(agent: Agent, tag: Tag) -> tuple[nn.Module, ...]:
     """The networks that a tag names."""
-    model, behaviour = agent.world_model, agent.behaviour
+    model = agent.world_model
     match tag:
         case "encoder":
             return (model.encoder,)
@@ -29,10 +29,8 @@ def networks(agent: Agent, tag: Tag) -> tuple[nn.Module, ...]:
             return (model.decoder,)
         case "heads":
             return (model.reward, model.discount, *agent.loss_terms.networks())
-        case "actor":
-            return (behaviour.actor,)
-        case "critic":
-            return (behaviour.critic,)
+        case "actor" | "critic":
+            return agent.behaviour.networks(tag)
 
 
 @torch.no_grad()
@@ -56,12 +54,15 @@ def operate(agent: Agent, operations: Sequence[Operation], seed: int) -> int:
             kept = torch.zeros_like(old) if operation.shrink == 0 else operation.shrink * old
             old.copy_(kept + operation.perturb * new)
             touched.append(old)
-    own = agent.loss_terms.optimisers.values()
-    for optimiser in (agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser, *own):
+    for optimiser in agent.optimisers:
         for parameter in touched:
             for moment in optimiser.adam.state.get(parameter, {}).values():
                 moment.zero_()
-    critic = {id(parameter) for parameter in agent.behaviour.critic.parameters()}
+    critic = {
+        id(parameter)
+        for network in agent.behaviour.networks("critic")
+        for parameter in network.parameters()
+    }
     if any(id(parameter) in critic for parameter in touched):
         agent.behaviour.copy_target()
     agent.loss_terms.copy_targets(touched)

@@ -18,7 +18,7 @@ import torch
 
 from agents.training.reports import Saved
 
-FORMAT = 1
+FORMAT = 2
 SHARE = 0.02  # of the run's time that saving may take
 
 

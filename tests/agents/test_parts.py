@@ -1,8 +1,12 @@
+from dataclasses import dataclass
+from itertools import product
+
 import pytest
 import torch
 from pydantic import ValidationError
 
 from agents.config import agent_config
+from agents.dreamer.actor_critic import ActorCritic
 from agents.parts import AssemblyError, Parts
 from agents.views import View, ViewTransform
 
@@ -82,3 +86,75 @@ def test_a_chain_of_views_is_applied_from_left_to_right(make_agent, random_batch
     assert len(seen) == 1
     assert torch.equal(seen[0].obs_in, 0.25 - (0.5 - clean))
     assert torch.equal(seen[0].obs_target, clean)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A rule by which nothing is learned."""
+
+    name = "idle"
+
+    def uniforms_shapes(self, config, starts):
+        return {"idle/x": (starts,)}
+
+    def update(self, learner, imagination, uniforms):
+        return {"idle": uniforms["idle/x"].sum()}
+
+    def describe(self):
+        return {}
+
+
+@dataclass(frozen=True)
+class Untaught:
+    """Another behaviour as a whole: one that learns nothing."""
+
+    name = "untaught"
+
+    def build(self, config, actions, streams, device):
+        return ActorCritic(config, actions, streams, device, Idle())
+
+    def describe(self):
+        return {}
+
+
+def test_the_behaviour_is_a_slot_and_its_rule_a_component(make_agent, random_batch, digest):
+    base = Parts(agent_config("micro"))
+    assert "behaviour" not in base.describe()
+    for parts, behaviour in (
+        (base.with_rule("one", Idle()), {"name": "actor_critic", "rule": {"name": "idle"}}),
+        (base.with_behaviour("one", Untaught()), {"name": "untaught"}),
+    ):
+        assert parts.describe() == base.describe() | {"behaviour": behaviour}
+        agent = make_agent(parts=parts)
+        posteriors, _ = agent.train_world_model(random_batch(2, 6))
+        before = digest(agent.behaviour.actor.state_dict())
+        assert set(agent.train_behaviour(posteriors)) == {"idle"}
+        assert digest(agent.behaviour.actor.state_dict()) == before
+        assert agent.streams.state_dict().keys() == {"world_model", "idle/x"}
+
+
+def test_two_modifications_cannot_both_say_how_the_agent_learns_to_behave():
+    edits = [
+        lambda parts, by: parts.with_rule(by, Idle()),
+        lambda parts, by: parts.with_behaviour(by, Untaught()),
+    ]
+    for first, second in product(edits, repeat=2):
+        parts = first(Parts(agent_config("micro")), "one")
+        with pytest.raises(AssemblyError, match="two and one both say how"):
+            second(parts, "two")
+
+
+def test_a_behaviour_can_be_built_twice_on_streams_of_its_own(make_agent, digest):
+    agent, parts = make_agent(), Parts(agent_config("micro"))
+    before = digest(agent.streams.state_dict())
+    second = parts.behaviour.build(
+        parts.config, agent.behaviour.actions, agent.streams.within("second"), "cpu"
+    )
+    assert digest(agent.streams.state_dict()) == before
+    for tag in ("actor", "critic"):
+        for one, other in zip(agent.behaviour.networks(tag), second.networks(tag), strict=True):
+            assert digest(one.state_dict()) != digest(other.state_dict())
+    for one, other in zip(
+        agent.behaviour.optimisers.values(), second.optimisers.values(), strict=True
+    ):
+        assert not {id(p) for p in one.parameters} & {id(p) for p in other.parameters}

@@ -86,3 +86,24 @@ def test_a_saved_position_is_taken_up_again():
         assert torch.equal(restored.uniforms("b", 4), following[1])
         # an owner that had not drawn when the state was saved starts from its beginning
         assert torch.equal(restored.uniforms("late", 4), Streams(5).uniforms("late", 4))
+
+
+def test_streams_within_an_owner_are_streams_of_other_names():
+    outer, same = Streams(3), Streams(3)
+    inner = outer.within("second")
+    drawn = inner.uniforms("imagination", 4)
+    assert torch.equal(drawn, same.uniforms("second/imagination", 4))
+    assert not torch.equal(drawn, outer.uniforms("imagination", 4))
+    assert inner.integer("x", 2) == outer.integer("second/x", 2) != outer.integer("x", 2)
+    assert set(outer.state_dict()) == {"second/imagination", "imagination"}
+    assert inner.within("third").integer("x") == outer.integer("second/third/x")
+
+
+def test_streams_within_an_owner_are_put_back_with_the_others():
+    outer = Streams(3)
+    inner = outer.within("second")
+    inner.uniforms("x", 2)
+    position = outer.state_dict()
+    drawn = inner.uniforms("x", 2)
+    outer.load_state_dict(position)
+    assert torch.equal(inner.uniforms("x", 2), drawn)

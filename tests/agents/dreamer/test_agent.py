@@ -10,7 +10,7 @@ from agents.config import agent_config
 from agents.dreamer import world_model as world_model_module
 from agents.dreamer.agent import Agent
 from agents.dreamer.distributions import one_hot_sample
-from agents.dreamer.imagination import imagine
+from agents.dreamer.imagination import ACTION, LATENT, Imagination
 from agents.dreamer.world_model import Posteriors, normalised, one_hot_actions
 from agents.observation import ATARI
 from agents.parts import Parts
@@ -49,18 +49,14 @@ def test_the_paper_sized_agent_has_the_papers_parameters():
     assert count(behaviour.critic) == count(behaviour.target_critic) == 1_131_601
     trainable = [p for p in parameters(agent) if p.requires_grad]
     assert sum(p.numel() for p in trainable) == 22_245_398
-    optimised = [
-        *agent.model_optimiser.parameters,
-        *agent.actor_optimiser.parameters,
-        *agent.critic_optimiser.parameters,
-    ]
+    optimised = [p for optimiser in agent.optimisers for p in optimiser.parameters]
     assert {id(p) for p in optimised} == {id(p) for p in trainable}
     assert len(optimised) == len(trainable)
 
 
 def test_each_optimiser_has_its_learning_rate_and_they_share_clip_and_eps():
     agent = Agent(Parts(agent_config("micro", clip=7.0, adam_eps=1e-4)), ATARI, 3, Streams(0))
-    optimisers = agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser
+    optimisers = agent.optimisers
     assert [o.adam.param_groups[0]["lr"] for o in optimisers] == [2e-4, 4e-5, 1e-4]
     assert [o.clip for o in optimisers] == [7.0] * 3
     assert [o.adam.param_groups[0]["eps"] for o in optimisers] == [1e-4] * 3
@@ -158,7 +154,7 @@ def test_the_target_is_copied_after_the_updates_that_the_interval_divides(
 def test_the_target_is_copied_every_hundred_updates_by_default(make_agent, monkeypatch):
     agent, copies = make_agent(), []
     monkeypatch.setattr(
-        agent.behaviour, "copy_target", lambda: copies.append(agent.behaviour_updates)
+        agent.behaviour, "copy_target", lambda: copies.append(agent.behaviour.updates)
     )
     latent = agent.world_model.rssm.initial(2)
     start = Posteriors(latent, torch.zeros(2))
@@ -179,17 +175,20 @@ def test_dreams_use_the_updated_model_and_start_from_the_posteriors_of_the_loss(
     expected = reference.world_model.losses([View(image, image)], batch, draws)[2].posteriors
     assert torch.equal(posteriors.state.deter, expected.state.deter)  # of the model before
 
-    def spy(world_model, policy, start, **draws):
-        seen.append((world_model, start, draws))
-        return imagine(world_model, policy, start, **draws)
+    dream = Imagination.dream
 
-    monkeypatch.setattr("agents.dreamer.agent.imagine", spy)
+    def spy(imagination, policy, uniforms):
+        seen.append((imagination, uniforms))
+        return dream(imagination, policy, uniforms)
+
+    monkeypatch.setattr(Imagination, "dream", spy)
     agent.train_behaviour(posteriors)
-    world_model, start, draws = seen[0]
-    assert world_model is agent.world_model
-    assert start is posteriors  # every one of the B x T states
-    assert draws["latent_uniforms"].shape == (4, 12, 4)
-    assert draws["action_uniforms"].shape == (4, 12)
+    (imagination, uniforms), *others = seen
+    assert not others
+    assert imagination.world_model is agent.world_model
+    assert imagination.start is posteriors  # every one of the B x T states
+    assert uniforms[LATENT].shape == (4, 12, 4)
+    assert uniforms[ACTION].shape == (4, 12)
 
 
 def test_acting_filters_the_observation_and_draws_from_actor_and_posterior(make_agent, perturb):
@@ -322,13 +321,8 @@ def test_single_precision_gradients_are_exact_to_five_digits(random_batch, unifo
         image = normalised(batch.observation).to(precision)
         terms, _, seen = agent.world_model.losses([View(image, image)], batch, draws)
         agent.world_model.total(terms).backward()
-        trajectory = imagine(
-            agent.world_model,
-            agent.behaviour.act,
-            seen.posteriors,
-            latent_uniforms=latent,
-            action_uniforms=action,
-        )
+        imagination = Imagination(agent.world_model, seen.posteriors)
+        trajectory = imagination.dream(agent.behaviour.act, {LATENT: latent, ACTION: action})
         feats.append(trajectory.feat.double())
         targets = agent.behaviour.targets(trajectory)
         agent.behaviour.actor_loss(trajectory, targets)[0].backward()

@@ -32,14 +32,10 @@ def equal(left, right):
     return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-def optimisers(agent):
-    return agent.model_optimiser, agent.actor_optimiser, agent.critic_optimiser
-
-
 def test_every_trained_parameter_has_exactly_one_tag(make_agent):
     agent = make_agent()
     tagged = [id(p) for p in parameters(agent, *TAGS)]
-    trained = [id(p) for optimiser in optimisers(agent) for p in optimiser.parameters]
+    trained = [id(p) for optimiser in agent.optimisers for p in optimiser.parameters]
     assert sorted(tagged) == sorted(trained)
     assert len(set(tagged)) == len(tagged)
 
@@ -83,7 +79,7 @@ def test_adam_forgets_what_was_touched_and_nothing_else(trained):
     operate(trained, [Operation(("heads",)), Operation(("actor",), last_layer=True)], seed=9)
     touched = {id(p) for p in parameters(trained, "heads")}
     touched |= {id(p) for p in trained.behaviour.actor.layers[-1].parameters()}
-    for optimiser in optimisers(trained):
+    for optimiser in trained.optimisers:
         for parameter in optimiser.parameters:
             moments = optimiser.adam.state[parameter]
             assert set(moments) == {"step", "exp_avg", "exp_avg_sq"}

@@ -85,12 +85,12 @@ def test_another_formats_checkpoint_is_refused(checkpoints, monkeypatch):
     monkeypatch.setattr(checkpoint_module, "FORMAT", 7)
     saved = checkpoints.save(Checkpoint(40, STATE))
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has format 7; this code reads 1"):
+    with pytest.raises(CheckpointError, match="has format 7; this code reads 2"):
         load(saved.path, identity=MINE)
 
 
 def test_a_file_that_lacks_something_is_refused(tmp_path):
-    torch.save({"format": 1, "state": {}}, tmp_path / "half.pt")
+    torch.save({"format": checkpoint_module.FORMAT, "state": {}}, tmp_path / "half.pt")
     with pytest.raises(CheckpointError, match="is no whole checkpoint"):
         load(tmp_path / "half.pt", identity=MINE)
 
@@ -118,7 +118,10 @@ class Trap:
 
 @pytest.mark.parametrize("write", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o, 2))])
 def test_reading_executes_nothing(tmp_path, write):
-    write({"format": 1, "state": Trap(tmp_path / "executed")}, tmp_path / "trap.pt")
+    write(
+        {"format": checkpoint_module.FORMAT, "state": Trap(tmp_path / "executed")},
+        tmp_path / "trap.pt",
+    )
     with pytest.raises(CheckpointError):
         load(tmp_path / "trap.pt", identity=MINE)
     assert not (tmp_path / "executed").exists()

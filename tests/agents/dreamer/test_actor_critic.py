@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents.config import agent_config
-from agents.dreamer.behaviour import Behaviour
+from agents.dreamer.actor_critic import ActorCritic
 from agents.dreamer.distributions import CategoricalActions
 from agents.dreamer.imagination import Trajectory
 from agents.streams import Streams
@@ -23,7 +23,7 @@ def make_behaviour(perturb):
     def make(**settings):
         config = agent_config("micro", entropy_scale=0.05, **settings)
         actions = CategoricalActions(ACTIONS)
-        return perturb(Behaviour(config, actions, Streams(0)), 0.2).double()
+        return perturb(ActorCritic(config, actions, Streams(0)), 0.2).double()
 
     return make
 
@@ -346,7 +346,10 @@ class Lever:
     outputs: int = 1
 
     def sample(self, logits, uniforms):
-        return (logits + uniforms[:, None]).detach()
+        return self.sample_pathwise(logits, uniforms).detach()
+
+    def sample_pathwise(self, logits, uniforms):
+        return logits + uniforms[:, None]
 
     def mode(self, logits):
         return logits
@@ -360,7 +363,7 @@ class Lever:
 
 def test_the_action_distribution_is_a_slot(perturb, uniforms):
     config = agent_config("micro", entropy_scale=0.0)
-    behaviour = perturb(Behaviour(config, Lever(), Streams(0)), 0.2).double()
+    behaviour = perturb(ActorCritic(config, Lever(), Streams(0)), 0.2).double()
     arrays = arrivals(4, 3) | {"action": np.full((5, 3, 1), 2.0)}
     trajectory = standard(arrays)
     feat, draws = trajectory.feat[0], uniforms(3)
