@@ -1,0 +1,1 @@
+"""Modifications that add a loss to that of the world model (seam L)."""
