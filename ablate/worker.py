@@ -21,6 +21,7 @@ from agents.config import Budget, Protocol
 from agents.parts import Parts
 from agents.training import loop
 from agents.training.checkpoint import Checkpoint, Checkpoints
+from agents.training.process import set_up_process
 from agents.training.reports import Report
 from results.database import queue
 from results.database.engine import open_database
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send = _sender()
     try:
         engine = open_database(options.db)
-        loop.set_up_process()
+        set_up_process()
         work(engine, study=options.study, slot=options.slot, train=train, send=send, stop=stop)
     except DatabaseError as error:
         send({"event": "database_error", "error": str(error)})

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents.config import AgentConfig
+from agents.dreamer.deferred import DeferredLinear
 from agents.dreamer.distributions import one_hot_sample, straight_through_sample
 from agents.dreamer.networks import GRUCell, linear
 from agents.streams import Streams
@@ -116,7 +117,7 @@ class RSSM(nn.Module):
         """Filters sequences; state and action are zeroed wherever an episode starts.
 
         The parts of the two input layers that do not depend on the state are computed for all
-        steps at once.
+        steps at once, and so are the gradients of all weights (agents/dreamer/deferred.py).
 
         Args:
             action: [B, T, A], one-hot; the action that led into row t.
@@ -134,18 +135,25 @@ class RSSM(nn.Module):
         to_stoch, to_action = torch.split(self.img_in.weight, [flat, action.shape[-1]], 1)
         to_deter, to_embed = torch.split(self.obs_out.weight, [self.deter, embed.shape[-1]], 1)
         keep = (1.0 - is_first).unsqueeze(-1)
-        from_action = F.linear(action * keep, to_action, self.img_in.bias).unbind(1)
-        from_embed = F.linear(embed, to_embed, self.obs_out.bias).unbind(1)
+        from_action = F.linear(action * keep, to_action, self.img_in.bias)
+        from_embed = F.linear(embed, to_embed, self.obs_out.bias)
         keeps, draws = keep.unbind(1), uniforms.unbind(1)
+
+        def every_step(bias: Tensor) -> Tensor:
+            return bias.expand(T, B, -1)
+
+        img_in = DeferredLinear(to_stoch, from_action.transpose(0, 1))
+        parts = DeferredLinear(self.cell.parts.weight, every_step(self.cell.parts.bias))
+        obs_out = DeferredLinear(to_deter, from_embed.transpose(0, 1))
+        obs_logits = DeferredLinear(self.obs_logits.weight, every_step(self.obs_logits.bias))
 
         start = self.initial(B) if start is None else start
         stoch, deter = start.stoch, start.deter
         stochs, deters, logits = [], [], []
         for t in range(T):
-            x = F.elu(F.linear(stoch * keeps[t], to_stoch) + from_action[t])
-            deter = self.cell(x, deter * keeps[t])
-            posterior = F.elu(F.linear(deter, to_deter) + from_embed[t])
-            logit = self._categoricals(self.obs_logits(posterior))
+            x, deter = F.elu(img_in(stoch * keeps[t])), deter * keeps[t]
+            deter = self.cell.gates(parts(torch.cat([x, deter], -1)), deter)
+            logit = self._categoricals(obs_logits(F.elu(obs_out(deter))))
             stoch = straight_through_sample(logit, draws[t]).flatten(-2)
             stochs.append(stoch)
             deters.append(deter)

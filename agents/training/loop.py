@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
 from agents.dreamer.agent import Agent
 from agents.dreamer.surgery import operate
@@ -44,36 +42,12 @@ from agents.training.reports import (
     Timing,
 )
 
-__all__ = ["DivergedError", "set_up_process", "train"]
+__all__ = ["DivergedError", "train"]
 
 METRIC_REPORTS = 500
 """Points of a metric's curve over a whole run: each is the mean of the updates in between."""
 
 PROGRESS_SECONDS = 0.25
-
-LARGEST_PRODUCT_ERROR = 1e-5
-"""Relative; fp32 products of 256 numbers err by some 1e-7 to 1e-6, those of bf16 by 1e-3."""
-
-
-def set_up_process(threads: int = 1) -> None:
-    """Sets what holds for the whole process: threads, and how fp32 products are computed.
-
-    "medium" lets a CPU hand fp32 products to oneDNN, which computes them in fp32 on AVX-512
-    machines and faster than torch does. Where it takes the permission to compute them in bf16,
-    as it may on machines with AMX, "highest" forbids it: fp32 means fp32 in every record.
-    """
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("medium")
-    if product_error() > LARGEST_PRODUCT_ERROR:
-        torch.set_float32_matmul_precision("highest")
-
-
-def product_error() -> float:
-    """Relative error of a matrix product as this process computes it, against float64."""
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(256, 256, generator=generator) for _ in range(2))
-    exact = a.double() @ b.double()
-    return float(((a @ b).double() - exact).norm() / exact.norm())
 
 
 @dataclass

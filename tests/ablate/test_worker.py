@@ -110,7 +110,7 @@ def test_a_worker_without_a_database_says_so_and_exits_with_its_own_code(tmp_pat
 KILLED = """
 import os, signal, sys
 from ablate import worker
-from agents.training import loop
+from agents.training.process import set_up_process
 from agents.training.reports import Metrics
 from results.database.engine import open_database
 
@@ -122,7 +122,7 @@ def train(spec, parts, checkpoints, resume):
         if report.env_frames >= 900:
             os.kill(os.getpid(), signal.SIGKILL)
 
-loop.set_up_process()
+set_up_process()
 stop = worker.Stop(os.getppid())
 engine = open_database(sys.argv[1])
 worker.work(engine, study=None, slot=0, train=train, send=lambda message: None, stop=stop)
@@ -131,11 +131,11 @@ worker.work(engine, study=None, slot=0, train=train, send=lambda message: None, 
 UNDISTURBED = """
 import json, os, sys
 from ablate import worker
-from agents.training import loop
+from agents.training.process import set_up_process
 from results.database import queue
 from results.database.engine import open_database
 
-loop.set_up_process()
+set_up_process()
 for path in sys.argv[1:]:
     engine, stop = open_database(path), worker.Stop(os.getppid())
     queue.release_dead(engine)

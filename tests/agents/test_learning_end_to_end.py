@@ -17,6 +17,7 @@ from agents.dreamer.optimiser import Optimiser
 from agents.parts import Parts
 from agents.training import loop
 from agents.training.evaluation import evaluate
+from agents.training.process import set_up_process
 from agents.training.replay import Replay
 
 pytestmark = pytest.mark.slow
@@ -66,7 +67,7 @@ class ColourMatch(gymnasium.Env):
 @pytest.fixture(scope="module", autouse=True)
 def _as_in_a_worker():
     precision = torch.get_float32_matmul_precision()
-    loop.set_up_process(threads=1)
+    set_up_process(threads=1)
     gymnasium.register("ColourMatch-v0", ColourMatch)
     yield
     del gymnasium.registry["ColourMatch-v0"]

@@ -15,6 +15,7 @@ from agents.dreamer.world_model import Posteriors, normalised, one_hot_actions
 from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
+from agents.training.process import set_up_process
 from agents.views import View
 
 
@@ -289,9 +290,9 @@ def test_an_agent_restored_from_another_does_not_share_its_memory(
 
 
 @pytest.fixture
-def medium_precision():
+def products_of_a_run():
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+    set_up_process()
     yield
     torch.set_float32_matmul_precision(before)
 
@@ -304,7 +305,7 @@ def relative_errors(single, double):
             yield name, float((a.grad.double() - b.grad).norm() / b.grad.norm())
 
 
-@pytest.mark.usefixtures("medium_precision")
+@pytest.mark.usefixtures("products_of_a_run")
 def test_single_precision_gradients_are_exact_to_five_digits(random_batch, uniforms, monkeypatch):
     # the one-hot actions are made in single precision; follow the model's instead
     monkeypatch.setattr(

@@ -90,7 +90,7 @@ def test_the_encoder_is_strided_convolutions_with_elu(shape, sizes, generator, p
     images = noise(2, *shape)
     x, seen = images, []
     for layer in encoder.layers:
-        assert layer.kernel_size == (4, 4)
+        assert layer.weight.shape[2:] == (4, 4)
         x = F.elu(F.conv2d(x, layer.weight, layer.bias, stride=2))
         seen.append((x.shape[1], x.shape[-1]))
     assert seen == sizes

@@ -1,7 +1,6 @@
 """train() on a real game, at micro size."""
 
 import pytest
-import torch
 
 from agents.config import Budget, Protocol, agent_config
 from agents.parts import Parts
@@ -9,7 +8,7 @@ from agents.training import checkpoint as checkpoint_module
 from agents.training import loop, recipe
 from agents.training.checkpoint import CheckpointError, Checkpoints, load
 from agents.training.environments.atari import AtariEnvironments
-from agents.training.loop import DivergedError, set_up_process, train
+from agents.training.loop import DivergedError, train
 from agents.training.recipe import BudgetTooSmallError
 from agents.training.reports import (
     Dreams,
@@ -168,41 +167,6 @@ def test_no_env_frame_has_two_points_of_a_curve(reports):
     for kind in (Metrics, Timing):
         points = [(r.env_frames, name) for r in of(kind, reports) for name in r.values]
         assert len(points) == len(set(points))
-
-
-def test_a_processor_that_rounds_fp32_products_is_kept_from_it(monkeypatch):
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    try:
-        set_up_process()
-        assert loop.product_error() < loop.LARGEST_PRODUCT_ERROR
-        monkeypatch.setattr(loop, "product_error", lambda: 2e-3)
-        set_up_process()
-        assert torch.get_float32_matmul_precision() == "highest"
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-
-
-def test_the_error_of_a_product_in_bf16_would_be_seen(monkeypatch):
-    matmul = torch.Tensor.__matmul__
-
-    def rounded(a, b):
-        return matmul(a, b) if a.dtype == torch.float64 else matmul(a.bfloat16(), b.bfloat16())
-
-    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
-    assert loop.product_error() > 100 * loop.LARGEST_PRODUCT_ERROR
-
-
-def test_a_process_is_set_to_its_threads_and_to_onednn_products():
-    threads = torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
-    try:
-        set_up_process(threads=2)
-        assert torch.get_num_threads() == 2
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
 
 
 def test_a_run_whose_losses_are_not_finite_is_stopped():
