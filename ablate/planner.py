@@ -41,8 +41,6 @@ from results.database.records import (
 )
 from results.statistics.normalize import TABLES, normalization
 
-PRECISION = "fp32"
-
 DECLARED = "declared"
 """The table of the returns that tasks declare themselves."""
 
@@ -315,7 +313,7 @@ def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modifica
         seed=resolution.study.seeds[0],
         protocol=resolution.protocol.model_dump(),
         budget=resolution.budget.model_dump(),
-        precision=PRECISION,
+        precision=resolution.study.precision,
         config=resolution.config.model_dump(),
         modifications=tuple((item.name, item.model_dump()) for item in modifications),
     )

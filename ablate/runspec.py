@@ -23,7 +23,7 @@ class RunSpec:
         seed: Seed of every random stream.
         protocol: Every field of the protocol.
         budget: Every field of the budget.
-        precision: Arithmetic of the training, "fp32".
+        precision: Arithmetic of the training, as `agents.precision` names it.
         config: Every field of the base agent's configuration.
         modifications: Name and settings, in installation order. Together with `config` it says how
             the agent was spelled: it takes no part in the identity.

@@ -125,6 +125,7 @@ class Study(Table):
         Annotated[Frames, Field(ge=0)] | Literal["scaled"], BeforeValidator(_frames_or_scaled)
     ]
     protocol: Annotated[dict[str, Any], BeforeValidator(_protocol_table)] = {"base": "atari100k"}
+    precision: Literal["fp32", "bf16"] = "fp32"
     agent: dict[str, Any] = {}
     toggles: dict[str, Annotated[Toggle, BeforeValidator(_toggle_table)]] = {}
     arms: Annotated[tuple[CustomArm, ...], Field(strict=False)] = ()
@@ -143,6 +144,8 @@ class Study(Table):
         contents = self.model_dump()
         if not self.arms:
             del contents["arms"]  # as before a study could name arms
+        if self.precision == "fp32":
+            del contents["precision"]  # as before it could name another
         contents["toggles"] = list(contents["toggles"].items())
         return sha256(contents)
 

@@ -19,6 +19,7 @@ from ablate.attempt import Attempt, Send, Train, named
 from ablate.runspec import RunSpec
 from agents.config import Budget, Protocol
 from agents.parts import Parts
+from agents.precision import PRECISIONS
 from agents.training import loop
 from agents.training.checkpoint import Checkpoint, Checkpoints
 from agents.training.process import set_up_process
@@ -44,6 +45,7 @@ def train(
         protocol=Protocol.model_validate_json(json.dumps(spec.protocol)),
         budget=Budget.model_validate_json(json.dumps(spec.budget)),
         device=DEVICE,
+        precision=PRECISIONS[spec.precision],
         checkpoints=checkpoints,
         resume=resume,
     )

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from agents.dreamer.world_model import (
 )
 from agents.observation import Observation
 from agents.parts import Parts
+from agents.precision import Precision, arithmetic
 from agents.streams import Streams
 from agents.views import View
 
@@ -49,6 +51,7 @@ class Agent:
         actions: Number of actions of the game.
         streams: This run's random streams.
         device: Where parameters live and updates run.
+        precision: In which arithmetic the networks compute, in updates and in acting.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Agent:
         actions: int,
         streams: Streams,
         device: str | torch.device = "cpu",
+        precision: Precision = "fp32",
     ) -> None:
         config = parts.config
+        self.precision, self._device = precision, torch.device(device)
         self.config, self._parts, self._observation = config, parts, observation
         self.views, self.act_wrappers = parts.views, parts.act_wrappers
         self.streams = streams
@@ -83,9 +88,10 @@ class Agent:
         uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
         shapes = self.loss_terms.uniforms_shapes(B, T)
         draws = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
-        terms, metrics, seen = self.world_model.losses(views, batch, uniforms)
-        total = self.world_model.total(terms)
-        norm, added = self.loss_terms.step(total, self.model_optimiser, seen, draws)
+        with self._arithmetic():
+            terms, metrics, seen = self.world_model.losses(views, batch, uniforms)
+            total = self.world_model.total(terms)
+            norm, added = self.loss_terms.step(total, self.model_optimiser, seen, draws)
         losses = {name: term.detach() for name, term in terms.items()}
         metrics |= activity | added | {"model_grad_norm": norm}
         return seen.posteriors, losses | metrics
@@ -94,7 +100,8 @@ class Agent:
         """Updates the behaviour on dreams that start from the given states; returns metrics."""
         shapes = self.behaviour.uniforms_shapes(len(start.is_terminal))
         uniforms = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
-        metrics = self.behaviour.update(Imagination(self.world_model, start), uniforms)
+        with self._arithmetic():
+            metrics = self.behaviour.update(Imagination(self.world_model, start), uniforms)
         self.behaviour.count_update()
         return metrics
 
@@ -113,8 +120,12 @@ class Agent:
         views, _ = self._views(batch, "dreaming")
         seen = replace(batch, observation=views[0].obs_in)
         uniforms = self.streams.uniforms("dreaming", *self.world_model.uniforms_shape(B, T))
-        states, _ = self.world_model.filter(seen, uniforms)
+        with self._arithmetic():
+            states, _ = self.world_model.filter(seen, uniforms)
         return Posteriors.of(states, batch)
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        return arithmetic(self.precision, self._device)
 
     def _views(self, batch: Batch, use: str = "") -> tuple[list[View], dict[str, Tensor]]:
         """Shows a batch through the chain of views; each link draws from its own stream.
@@ -172,15 +183,17 @@ class Agent:
             The new state; its `action` is the choice.
         """
         N = len(observation)
-        latent = self.world_model.rssm.obs_step(
-            state.latent,
-            one_hot_actions(state.action, self.actions),
-            self.world_model.encoder(normalised(observation)),
-            is_first,
-            self.streams.uniforms(stream, N, self.config.stoch),
-        )
+        draws = self.streams.uniforms(stream, N, self.config.stoch)
         uniforms = None if argmax else self.streams.uniforms(stream, N)
-        action = self.behaviour.act(latent.feat, uniforms).argmax(-1)
+        with self._arithmetic():
+            latent = self.world_model.rssm.obs_step(
+                state.latent,
+                one_hot_actions(state.action, self.actions),
+                self.world_model.encoder(normalised(observation)),
+                is_first,
+                draws,
+            )
+            action = self.behaviour.act(latent.feat, uniforms).argmax(-1)
         if explore_at is not None:
             action = self._explored(action, explore_at)
         return ActingState(latent, action)
@@ -206,9 +219,10 @@ class Agent:
 
     def fresh(self, seed: int) -> "Agent":
         """An untrained agent of the same parts, with other initial weights."""
-        device = self.world_model.rssm.img_in.weight.device
-        streams = Streams(seed, device)
-        return Agent(self._parts, self._observation, self.actions, streams, device)
+        streams = Streams(seed, self._device)
+        return Agent(
+            self._parts, self._observation, self.actions, streams, self._device, self.precision
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training changes: parameters, optimisers, streams, counters."""

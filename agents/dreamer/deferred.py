@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from agents.precision import product_dtype
+
 
 class DeferredLinear:
     """One layer for the steps of one scan.
@@ -24,14 +26,15 @@ class DeferredLinear:
     """
 
     def __init__(self, weight: Float[Tensor, "out in"], offset: Float[Tensor, "T N out"]) -> None:
-        self._weight = weight.detach()
+        dtype = product_dtype(weight)
+        self._weight = weight.detach().to(dtype)
         self._inputs: list[Tensor] = []
-        joined = _with_weight(offset, weight, self._inputs)
+        joined = _with_weight(offset.to(dtype), weight, self._inputs)
         self._offsets = joined.unbind(0)
 
     def __call__(self, x: Float[Tensor, "N in"]) -> Float[Tensor, "N out"]:
         """Returns y_t for the x_t of the next step."""
-        step = len(self._inputs)
+        step, x = len(self._inputs), x.to(self._weight.dtype)
         self._inputs.append(x.detach())
         return torch.addmm(self._offsets[step], x, self._weight.t())
 

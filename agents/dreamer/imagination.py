@@ -18,6 +18,7 @@ from agents.config import AgentConfig
 from agents.dreamer.distributions import straight_through_sample
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Posteriors, WorldModel
+from agents.precision import casts_kept
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,12 @@ class Imagination:
     ) -> Trajectory:
         state, model = self.start.state, self.world_model
         feats, actions = [state.feat], []
-        for latent, choice in zip(uniforms[LATENT], uniforms[ACTION], strict=True):
-            action = policy(state.feat, choice)
-            state = step(state, action, latent)
-            feats.append(state.feat)
-            actions.append(action)
+        with casts_kept():
+            for latent, choice in zip(uniforms[LATENT], uniforms[ACTION], strict=True):
+                action = policy(state.feat, choice)
+                state = step(state, action, latent)
+                feats.append(state.feat)
+                actions.append(action)
         feat = torch.stack(feats)
         reward = model.reward(feat).squeeze(-1)
         return Trajectory(

@@ -18,6 +18,7 @@ from torch.nn.utils import skip_init
 
 from agents.config import AgentConfig
 from agents.observation import Observation
+from agents.precision import at_least_fp32
 
 ENCODER_KERNEL = 4
 DECODER_KERNELS: Mapping[int, tuple[int, ...]] = {
@@ -97,8 +98,7 @@ class MLP(nn.Module):
         *hidden, last = self.layers
         for layer in hidden:
             x = F.elu(layer(x), inplace=True)
-        output: Tensor = last(x)
-        return output
+        return at_least_fp32(last(x))
 
 
 class Encoder(nn.Module):
@@ -138,7 +138,7 @@ class Encoder(nn.Module):
             x = F.elu(layer(x), inplace=True)
         if x.ndim == 4:
             x = x.permute(0, 2, 3, 1)
-        return x.reshape(len(x), self.outputs)
+        return at_least_fp32(x.reshape(len(x), self.outputs))
 
 
 class LastConvolution(nn.Module):
@@ -179,7 +179,7 @@ class FirstTransposed(nn.Module):
     def forward(self, x: Float[Tensor, "N inputs"]) -> Float[Tensor, "N outputs k k"]:
         """Spreads each vector over a kernel x kernel image, in channels-last memory."""
         flat = F.linear(x, self.weight)
-        image = flat.view(len(x), self.kernel, self.kernel, -1) + self.bias
+        image = flat.view(len(x), self.kernel, self.kernel, -1) + self.bias.to(flat.dtype)
         return image.permute(0, 3, 1, 2)
 
 
@@ -227,7 +227,7 @@ class Decoder(nn.Module):
         x = feat.flatten(0, -2)
         for layer in hidden:
             x = F.elu(layer(x), inplace=True)
-        observation: Tensor = last(x)
+        observation = at_least_fp32(last(x))
         return observation.view(*feat.shape[:-1], *self.shape)
 
 
@@ -272,7 +272,7 @@ class GRUCell(nn.Module):
         self, parts: Float[Tensor, "N parts"], h: Float[Tensor, "N size"]
     ) -> Float[Tensor, "N size"]:
         """Returns the next recurrent state, given W [x, h] + b."""
-        reset, candidate, update = self.norm(parts).chunk(3, -1)
+        reset, candidate, update = self.norm(at_least_fp32(parts)).chunk(3, -1)
         candidate = torch.tanh(torch.sigmoid(reset) * candidate)
         update = torch.sigmoid(update - 1)
         return torch.lerp(h, candidate, update)

@@ -25,6 +25,7 @@ from agents.config import AgentConfig
 from agents.dreamer.deferred import DeferredLinear
 from agents.dreamer.distributions import one_hot_sample, straight_through_sample
 from agents.dreamer.networks import GRUCell, linear
+from agents.precision import at_least_fp32
 from agents.streams import Streams
 
 
@@ -162,4 +163,4 @@ class RSSM(nn.Module):
         return states, torch.stack(logits, 1)
 
     def _categoricals(self, logits: Tensor) -> Tensor:
-        return torch.unflatten(logits, -1, (self.stoch, self.classes))
+        return torch.unflatten(at_least_fp32(logits), -1, (self.stoch, self.classes))

@@ -12,6 +12,7 @@ from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
 from agents.dreamer.agent import Agent
 from agents.dreamer.surgery import operate
 from agents.parts import Parts
+from agents.precision import Precision
 from agents.streams import Streams
 from agents.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from agents.training.collector import Collector, EndedEpisode
@@ -62,11 +63,17 @@ class Run:
 
     @classmethod
     def begin(
-        cls, parts: Parts, environments: Environments, seed: int, budget: Budget, device: str
+        cls,
+        parts: Parts,
+        environments: Environments,
+        seed: int,
+        budget: Budget,
+        device: str,
+        precision: Precision,
     ) -> "Run":
         """An untrained agent with an empty replay, at the first observation of an episode."""
-        streams = Streams(seed, device)
-        agent = Agent(parts, environments.observation, environments.actions, streams, device)
+        streams, actions = Streams(seed, device), environments.actions
+        agent = Agent(parts, environments.observation, actions, streams, device, precision)
         agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
         replay = Replay(agent_steps, environments.observation, parts.config, streams, device)
         collector = Collector(agent, replay, environments, streams)
@@ -119,6 +126,7 @@ def train(
     protocol: Protocol,
     budget: Budget,
     device: str = "cpu",
+    precision: Precision = "fp32",
     checkpoints: Checkpoints | None = None,
     resume: Checkpoint | None = None,
 ) -> Iterator[Report]:
@@ -131,6 +139,7 @@ def train(
         protocol: The game's interface, and when and how to evaluate.
         budget: How many env_frames to see, and how many of them with random actions.
         device: Where to train.
+        precision: In which arithmetic the networks compute.
         checkpoints: Where and how often to save the run; nowhere where not given.
         resume: Where to go on; what was reported up to there is not reported again.
 
@@ -142,7 +151,7 @@ def train(
     """
     environments = make_environments(game, 1, protocol)
     try:
-        run = Run.begin(parts, environments, seed, budget, device)
+        run = Run.begin(parts, environments, seed, budget, device, precision)
         observer = Observer(run.agent, run.replay)
         if resume is not None:
             run.restore(resume)

@@ -290,3 +290,19 @@ def test_named_arms_are_runs_like_others(parsed, engine) -> None:
 def test_a_named_arm_loses_what_is_the_base_agent(parsed) -> None:
     arms = ("= 32 }", '= 64 }\n[[arms]]\non = ["ratio", "augmentation"]\n')
     assert list(assemble_study(parsed(arms)).arms) == ["base", "full"]
+
+
+def test_precision_is_part_of_the_identity_and_fp32_is_what_a_study_without_it_means(
+    parsed,
+) -> None:
+    plain, said, other = (
+        assemble_study(parsed(("seeds = 2", f"seeds = 2\n{line}")))
+        for line in ("", 'precision = "fp32"', 'precision = "bf16"')
+    )
+    assert [run.identity for run in said.runs] == [run.identity for run in plain.runs]
+    assert said.study.contents_sha256 == plain.study.contents_sha256
+    assert not {run.identity for run in other.runs} & {run.identity for run in plain.runs}
+    assert other.study.contents_sha256 != plain.study.contents_sha256
+    assert RunSpec.from_json(other.runs[0].specification).precision == "bf16"
+    with pytest.raises(StudyError, match="nearest: bf16"):
+        parsed(("seeds = 2", 'seeds = 2\nprecision = "fp16"'))

@@ -1,0 +1,53 @@
+"""Precision: in which arithmetic the networks compute.
+
+Parameters, their gradients' sums, optimisers, latent states, logits and losses are fp32 in every
+case. With "bf16" the products and convolutions take and give bfloat16 numbers, which have the
+exponents of fp32 and 8 bits of mantissa, so no loss needs scaling; they sum in fp32.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Precision = Literal["fp32", "bf16"]
+
+PRECISIONS: Mapping[str, Precision] = MappingProxyType({"fp32": "fp32", "bf16": "bf16"})
+
+
+def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """A context in which networks compute in a precision.
+
+    Weights are cast wherever they are used: a cast that is kept would be stale after a step of an
+    optimiser, and one that was made without gradients would hide the weight from a later loss.
+    """
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
+
+
+@contextmanager
+def casts_kept() -> Iterator[None]:
+    """Within it every weight is cast once: for rollouts, whose steps use the same ones."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(True)
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
+        torch.set_autocast_cache_enabled(before)
+
+
+def product_dtype(weight: Tensor) -> torch.dtype:
+    """The numbers that products with this weight take, here and now."""
+    if weight.dtype == torch.float32 and torch.is_autocast_enabled(weight.device.type):
+        return torch.get_autocast_dtype(weight.device.type)
+    return weight.dtype
+
+
+def at_least_fp32(x: Tensor) -> Tensor:
+    """The same numbers, in fp32 if they were of a lower precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
