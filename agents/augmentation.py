@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from agents.config import AgentConfig, Budget
@@ -100,3 +100,24 @@ class AugmentedViews:
             )
             for view in views
         ]
+
+
+def shift(
+    images: Float[Tensor, "B T C size size"], offsets: Int[Tensor, "B T 2"]
+) -> Float[Tensor, "B T C size size"]:
+    """Moves each image by its offset, repeating the border.
+
+    out[i, j] = image[clip(i + dy), clip(j + dx)], which is the crop at (dy + pad, dx + pad) of
+    the image padded by replication.
+
+    Args:
+        images: [B, T, C, size, size].
+        offsets: [B, T, 2], (dy, dx) in pixels.
+    """
+    B, T, C, size, _ = images.shape
+    places = torch.arange(size, device=images.device)
+    rows = (places + offsets[..., 0, None]).clamp(0, size - 1)
+    columns = (places + offsets[..., 1, None]).clamp(0, size - 1)
+    index = (rows[..., :, None] * size + columns[..., None, :]).reshape(B, T, 1, size * size)
+    flat = images.reshape(B, T, C, size * size)
+    return flat.gather(-1, index.expand(-1, -1, C, -1)).reshape(images.shape)

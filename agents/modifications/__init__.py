@@ -7,6 +7,7 @@ from agents.modification import Modification
 from agents.modifications.augmentation.cutout import Cutout
 from agents.modifications.augmentation.intensity import Intensity
 from agents.modifications.augmentation.random_shift import RandomShift
+from agents.modifications.auxiliary.contrastive import Contrastive
 from agents.modifications.auxiliary.self_predictive import SelfPredictive
 from agents.modifications.exploration.epsilon_greedy import EpsilonGreedy
 from agents.modifications.recipe.replay_ratio import ReplayRatio
@@ -23,6 +24,7 @@ REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
             Cutout,
             EpsilonGreedy,
             SelfPredictive,
+            Contrastive,
         )
     }
 )
