@@ -8,6 +8,8 @@ pairing helps, and how often such a family finds what is not there.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import pandas as pd
 
@@ -23,14 +25,16 @@ from results.statistics.contrasts import (
     effects_frame,
     interactions_frame,
 )
+from results.statistics.equal_updates import EqualUpdates, equal_updates
 from results.statistics.intervals import Estimate
 from results.statistics.moebius import Term, moebius_terms, terms_frame
 from results.statistics.ols import AVERAGED, Averages, averages
 from results.statistics.options import Options
 from results.statistics.pairing import Pairing, paired, pairing
 from results.statistics.scales import SCALES, Scales, Signs
-from results.statistics.scores import Scores
+from results.statistics.scores import Scores, collect
 from results.statistics.shapley import shapley_values
+from results.statistics.study_data import StudyData
 
 HIGHER = 3  # the smallest order of a Moebius term that is neither an effect nor a pair
 
@@ -61,6 +65,7 @@ class Findings:
     """What a study says, at one point of its runs.
 
     Attributes:
+        scores: The scores that it is made of.
         cells: The cells behind it.
         effects: Added, left out, averaged and Shapley, each on the mean and per game.
         interactions: At the base, in the full agent and averaged.
@@ -69,6 +74,7 @@ class Findings:
         pairing: On the mean of games.
     """
 
+    scores: Scores
     cells: Cells
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
@@ -88,6 +94,7 @@ class Findings:
         """A contrast on every scale."""
         return self._scales.signs(weights, scope)
 
+    @cached_property
     def calibration(self) -> Calibration:
         """How often the pair interactions on the mean of games find what is not there.
 
@@ -103,11 +110,13 @@ class Findings:
         options = self._options
         return calibrate(self.cells, family, MEAN, ci=options.ci, seed=options.seed)
 
+    @cached_property
     def effect_numbers(self) -> pd.DataFrame:
         """One row per effect: `effects_frame` and the checks."""
         frame = effects_frame(self.effects)
         return pd.concat([frame, self._checks(self.effects)], axis=1)
 
+    @cached_property
     def interaction_numbers(self) -> pd.DataFrame:
         """One row per interaction, with the checks and the scales; Moebius terms below."""
         signs = [self.signs(one.weights, one.scope) for one in self.interactions]
@@ -153,6 +162,7 @@ def findings(study: StudyRecord, scores: Scores, options: Options) -> Findings:
     cells = Cells.of(study, scores)
     averaged = averages(study, cells, ci=options.ci)
     return Findings(
+        scores=scores,
         cells=cells,
         effects=(
             *cell_effects(study, cells, ci=options.ci),
@@ -170,6 +180,33 @@ def findings(study: StudyRecord, scores: Scores, options: Options) -> Findings:
         _bootstrap=Bootstrap(cells, resamples=options.resamples, seed=options.seed),
         _scales=Scales(study, scores, cells),
     )
+
+
+def study_findings(data: StudyData, options: Options) -> Findings:
+    """The findings of a study, computed once for all tables and figures that ask.
+
+    Raises:
+        StatisticsError: as `collect` and `findings` do.
+    """
+    key = (findings, options)
+    if key not in data.memory:
+        data.memory[key] = findings(data.study, collect(data, options), options)
+    return cast(Findings, data.memory[key])
+
+
+def findings_at_equal_updates(
+    data: StudyData, options: Options
+) -> tuple[EqualUpdates, Findings] | None:
+    """The findings where all arms had made equally many updates, computed once; None if nowhere.
+
+    Raises:
+        StatisticsError: as `study_findings`.
+    """
+    key = (findings_at_equal_updates, options)
+    if key not in data.memory:
+        equal = equal_updates(data, options)
+        data.memory[key] = equal and (equal, findings(data.study, equal.scores, options))
+    return cast("tuple[EqualUpdates, Findings] | None", data.memory[key])
 
 
 def excludes(low: float, high: float) -> bool:

@@ -139,7 +139,7 @@ class Scores:
             IncompleteStudy: if no game has a run of every compared arm.
         """
         self._refuse_raw_only()
-        wide = {arm: self._wide(arm) for arm in self.arms}
+        wide = self._wide()
         compared = [arm for arm in self.arms if wide[arm].notna().to_numpy().any()]
         games = [g for g in self.games if all(wide[arm][g].notna().any() for arm in compared)]
         if not games:
@@ -176,10 +176,12 @@ class Scores:
                 f"{' The other games can be compared alone, with --games.' if rest else ''}"
             )
 
-    def _wide(self, arm: str) -> pd.DataFrame:
-        rows = self.frame[self.frame["arm"] == arm]
-        table = rows.pivot(index="seed", columns="game", values="score")
-        return table.reindex(index=list(self.seeds), columns=list(self.games))
+    def _wide(self) -> dict[str, pd.DataFrame]:
+        """Per arm, [seeds, games], NaN where a run is missing; one pivot for all arms."""
+        table = self.frame.pivot(index=["arm", "seed"], columns="game", values="score")
+        every = pd.MultiIndex.from_product([self.arms, self.seeds], names=["arm", "seed"])
+        table = table.reindex(index=every, columns=list(self.games))
+        return {arm: pd.DataFrame(table.loc[arm]) for arm in self.arms}
 
 
 def collect(data: StudyData, options: Options) -> Scores:

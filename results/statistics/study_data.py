@@ -25,6 +25,8 @@ class StudyData:
         curves: Per metric, the points: run_id, arm, game, seed, env_frames, value.
         declared: By game, the returns that a task which is not in the tables declares of itself.
         imported: The scores of a study that was imported as scores; it has no returns at all.
+        memory: What was computed from these frames, so that a page of many tables and figures
+            computes it once; a copy with other frames starts with an empty one.
     """
 
     study: StudyRecord
@@ -33,6 +35,9 @@ class StudyData:
     curves: Mapping[str, pd.DataFrame]
     declared: Mapping[str, NormalizationRow] = field(default_factory=dict)
     imported: ImportedScores | None = None
+    memory: dict[object, object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
 
 def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyData:

@@ -127,7 +127,7 @@ def about_terms(terms: Sequence[Term]) -> str:
 
 def about_calibration(found: Findings, options: Options) -> str:
     """How often this study finds an interaction where there is none."""
-    one = found.calibration()
+    one = found.calibration
     sentence = ""
     if one.deals and one.family > 1:
         sentence = (

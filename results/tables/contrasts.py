@@ -17,14 +17,18 @@ from results.statistics.contrasts import (
     Effect,
     Interaction,
 )
-from results.statistics.equal_updates import equal_updates
 from results.statistics.errors import StatisticsError
-from results.statistics.findings import Check, Findings, excludes, findings
+from results.statistics.findings import (
+    Check,
+    Findings,
+    excludes,
+    findings_at_equal_updates,
+    study_findings,
+)
 from results.statistics.intervals import Estimate
 from results.statistics.moebius import Term
 from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.shapley import SHAPLEY
 from results.statistics.study_data import StudyData
 from results.tables import captions, contrast_words
@@ -49,17 +53,16 @@ def effects_table(data: StudyData, options: Options) -> Table:
     Raises:
         StatisticsError: if the study has no toggle.
     """
-    scores = collect(data, options)
-    found = findings(data.study, scores, options)
+    found = study_findings(data, options)
+    scores = found.scores
     if not found.effects:
         raise StatisticsError(f"Study {data.study.name!r} has no toggle, so no effect to show.")
-    equal = equal_updates(data, options)
+    equal, there = findings_at_equal_updates(data, options) or (None, None)
     versions = [(found, found.effects)]
-    numbers = [found.effect_numbers()]
-    if equal is not None:
-        there = findings(data.study, equal.scores, options)
+    numbers = [found.effect_numbers]
+    if there is not None:
         versions.append((there, _at_equal_updates(there.effects)))
-        numbers.append(_rows_at_equal_updates(there.effect_numbers()))
+        numbers.append(_rows_at_equal_updates(there.effect_numbers))
     kinds = _shown_kinds(found.effects, toggles=len(data.study.toggles))
     pairs = found.pairing.helps(2, ci=options.ci)
     rows = [
@@ -95,19 +98,18 @@ def interactions_table(data: StudyData, options: Options) -> Table:
     Raises:
         StatisticsError: if the study has fewer than two toggles.
     """
-    scores = collect(data, options)
-    found = findings(data.study, scores, options)
+    found = study_findings(data, options)
+    scores = found.scores
     if not any(one.background == BASE for one in found.interactions):
         raise StatisticsError(
             f"Study {data.study.name!r} has fewer than two toggles, so no interaction to show."
         )
-    equal = equal_updates(data, options)
+    equal, there = findings_at_equal_updates(data, options) or (None, None)
     versions = [(found, found.interactions)]
-    numbers = [found.interaction_numbers()]
-    if equal is not None:
-        there = findings(data.study, equal.scores, options)
+    numbers = [found.interaction_numbers]
+    if there is not None:
         versions.append((there, _at_equal_updates(there.interactions)))
-        numbers.append(_rows_at_equal_updates(there.interaction_numbers()))
+        numbers.append(_rows_at_equal_updates(there.interaction_numbers))
     pairs = found.pairing.helps(4, ci=options.ci)
     rows = [
         (one.scope, _interaction_row(of, one, same=same, pairs=pairs))

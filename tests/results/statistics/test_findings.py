@@ -29,7 +29,7 @@ def found(make_study, make_data):
 
 
 def test_the_numbers_have_a_row_per_effect_with_all_checks(found):
-    frame = found.effect_numbers()
+    frame = found.effect_numbers
     assert len(frame) == 4 * 3 * 4  # kinds, toggles, scopes
     assert set(frame["effect"]) == {"add_one_in", "leave_one_out", "averaged", "shapley"}
     assert frame[["bootstrap_low", "bootstrap_high", "paired", "rho"]].notna().all(axis=None)
@@ -38,7 +38,7 @@ def test_the_numbers_have_a_row_per_effect_with_all_checks(found):
 
 
 def test_the_numbers_have_a_row_per_interaction_and_per_higher_term(found):
-    frame = found.interaction_numbers()
+    frame = found.interaction_numbers
     pairs = frame[frame["order"] == 2]
     assert list(pairs["background"].value_counts()) == [12, 12, 12]
     assert pairs[["on_log", "on_rank", "bootstrap_low", "p_max_t"]].notna().all(axis=None)
@@ -49,19 +49,19 @@ def test_the_numbers_have_a_row_per_interaction_and_per_higher_term(found):
 
 
 def test_rho_is_that_of_the_scope(found):
-    frame = found.effect_numbers()
+    frame = found.effect_numbers
     assert set(frame[frame["scope"] == MEAN]["rho"]) == {found.pairing.rho}
     assert frame.groupby("scope")["rho"].nunique().max() == 1
     assert frame["rho"].nunique() == 4
 
 
 def test_the_calibration_is_of_the_pairs_at_base_and_in_full(found):
-    assert found.calibration().family == 6
+    assert found.calibration.family == 6
 
 
 def test_the_calibration_of_a_fraction_is_of_its_averaged_pairs(make_study, make_data):
     study = make_study(dict.fromkeys("abcde", ("on",)), designs=("fractional",))
-    assert found_of(study, make_data(study, noise)).calibration().family == 10
+    assert found_of(study, make_data(study, noise)).calibration.family == 10
 
 
 def test_a_bootstrap_disagrees_where_only_one_interval_excludes_zero(found):
@@ -81,5 +81,5 @@ def test_a_study_of_one_toggle_has_effects_and_nothing_else(make_study, make_dat
     found = found_of(study, make_data(study, noise))
     assert found.interactions == ()
     assert found.terms == ()
-    assert found.calibration().family == 0
-    assert len(found.effect_numbers()) == 4 * 4
+    assert found.calibration.family == 0
+    assert len(found.effect_numbers) == 4 * 4
