@@ -3,10 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from results.figures.contrasts import draw_effects, draw_interference
+from results.figures.combinations import draw_combinations
 from results.figures.drawn import FORMATS, Drawn, save
 from results.figures.dreams import draw_dreams
+from results.figures.effects import draw_effects, draw_interactions
+from results.figures.interference import draw_interference
+from results.figures.one_at_a_time import draw_one_at_a_time
+from results.figures.pair_lines import draw_pairs
 from results.figures.runs import draw_aggregates, draw_curves
+from results.figures.waterfall import draw_waterfall
 from results.statistics.errors import UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
@@ -17,7 +22,12 @@ _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "curves": draw_curves,
     "aggregates": draw_aggregates,
     "effects": draw_effects,
+    "interactions": draw_interactions,
     "interference": draw_interference,
+    "pairs": draw_pairs,
+    "combinations": draw_combinations,
+    "one_at_a_time": draw_one_at_a_time,
+    "waterfall": draw_waterfall,
 }
 KINDS: Final = tuple(_DRAW)
 

@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from results.figures import style
 
 ROW_INCHES: Final = 0.235
+NARROW_ROW_INCHES: Final = 0.165  # where there are many
+MOST_WIDE_ROWS: Final = 28
 BAND: Final = "#E9E9E9"
 STAGGER: Final = 0.2  # rows between the marks of the first and of the last game
 HOLLOW: Final[Mapping[str, Any]] = {
@@ -76,7 +78,9 @@ def draw(
     longest = max(len(row.name) for section in shown for row in section.rows)
     width, left = style.TWO_COLUMNS, 0.15 + 0.056 * longest
     gap, head, foot = 0.34, 0.34, 1.0 + style.more_foot(note)
-    bodies = [ROW_INCHES * len(section.rows) + 0.06 for section in shown]
+    many = sum(len(section.rows) for section in shown) > MOST_WIDE_ROWS
+    row = NARROW_ROW_INCHES if many else ROW_INCHES
+    bodies = [row * len(section.rows) + 0.06 for section in shown]
     height = head + sum(bodies) + gap * (len(shown) - 1) + foot
     figure = Figure(figsize=(width, height))
     top = height - head

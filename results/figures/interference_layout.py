@@ -11,7 +11,7 @@ LARGE_FROM: Final = 4  # toggles; from here the mean gets a wide panel of its ow
 TITLE: Final = 0.26  # inches above a panel
 LEGEND: Final = 2.2  # inches beside a wide panel
 SMALL_LEGEND: Final = 1.36  # inches below small panels: five lines of marks
-LARGE_LEGEND: Final = 4.0  # inches beside a wide panel: the key, its places, a column of marks
+LARGE_LEGEND: Final = 4.3  # inches beside a wide panel: the key, its places, a column of marks
 NOTE: Final = 0.22  # inches below everything
 
 

@@ -1,14 +1,16 @@
 """The key of the interference map: every place and every mark, in words."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
 from results.figures import style
 
-MARK_GREY: Final = "#9A9A9A"
+MARK_GREY: Final = "#A8A8A8"
 HATCH: Final = "////"
 NO_INTERVAL_HATCH: Final = "xxxx"  # crossed: also told apart where no ± fits
 KEY_INCHES: Final = 0.86
@@ -17,20 +19,66 @@ SWATCH_INCHES: Final = 0.18
 
 _FILL: Final = "#F4F4F4"
 _EDGE: Final = "#8A8A8A"
-_PLACES: Final = (
-    ("A", "effect of adding the\ntoggle to the base"),
-    ("L", "effect of the toggle\nwithin the full agent"),
-    ("I base", "interaction of the pair\nadded to the base"),
-    ("I full", "interaction of the pair\nwithin the full agent"),
-)
+_BACKGROUNDS: Final = {
+    "base": "added to the base",
+    "full": "within the full agent",
+    "averaged": "averaged over the rest",
+}
 
 
-def draw_legend(axes: Axes, size: tuple[float, float], *, interval: str, columns: int) -> Axes:
+@dataclass(frozen=True)
+class Places:
+    """What stands where on a map.
+
+    Attributes:
+        cut: Whether the diagonal is cut into A and L; else it holds averaged effects.
+        lower: The background of the interactions below the diagonal: base or averaged.
+        upper: That of those above it: full, or empty where there are none.
+    """
+
+    cut: bool = True
+    lower: str = "base"
+    upper: str = "full"
+
+    @property
+    def below(self) -> str:
+        """What stands below the diagonal, in words."""
+        return _BACKGROUNDS[self.lower]
+
+    @property
+    def above(self) -> str:
+        """What stands above the diagonal, in words; empty if nothing does."""
+        return _BACKGROUNDS[self.upper] if self.upper else ""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Returns each letter of the key with its words."""
+        words = (
+            [
+                ("A", "effect of adding the\ntoggle to the base"),
+                ("L", "effect of the toggle\nwithin the full agent"),
+            ]
+            if self.cut
+            else [("E", "effect of the toggle\naveraged over the rest")]
+        )
+        words.append((f"I {_short(self.lower)}", f"interaction of the pair\n{self.below}"))
+        if self.upper:
+            words.append((f"I {_short(self.upper)}", f"interaction of the pair\n{self.above}"))
+        return words
+
+
+def _short(background: str) -> str:
+    return "mean" if background == "averaged" else background
+
+
+def draw_legend(
+    axes: Axes, size: tuple[float, float], places: Places, *, interval: str, columns: int
+) -> Axes:
     """Explains in words where each number stands and what each mark means.
 
     Args:
         axes: Drawn over without a frame.
         size: Width and height of the axes in inches.
+        places: What stands where.
         interval: What the half-widths are; "" where no tile has one.
         columns: 3 (wide page) or 1 (narrow margin).
     """
@@ -39,13 +87,14 @@ def draw_legend(axes: Axes, size: tuple[float, float], *, interval: str, columns
     axes.set_ylim(height, 0)
     axes.axis("off")
     marks = _marks(interval)
-    _draw_key(axes, 0.0, 0.0)
+    _draw_key(axes, places, 0.0, 0.0)
+    lines = places.lines()
     if columns == 1:
-        _draw_places(axes, 0.0, KEY_INCHES + 0.26)
-        top = KEY_INCHES + 0.16 + PLACE_INCHES * len(_PLACES) + 0.06
+        _draw_places(axes, lines, 0.0, KEY_INCHES + 0.26)
+        top = KEY_INCHES + 0.16 + PLACE_INCHES * len(lines) + 0.06
         _draw_marks(axes, marks, 0.0, top, (height - top) / len(marks))
         return axes
-    _draw_places(axes, KEY_INCHES + 0.12, 0.13)
+    _draw_places(axes, lines, KEY_INCHES + 0.12, 0.13)
     half = math.ceil(len(marks) / 2)
     _draw_marks(axes, marks[:half], 0.385 * width, 0.0, height / half)
     _draw_marks(axes, marks[half:], 0.70 * width, 0.0, height / half)
@@ -61,13 +110,47 @@ def _marks(interval: str) -> list[tuple[str, str]]:
         ("cannot tell", "hatched: cannot tell (smaller than\nwhat these seeds can detect)"),
         ("no interval", "crossed, no ±: no interval\n(one seed, or all seeds equal)"),
         ("crossover", "triangle: crossover (an effect\nchanges its sign)"),
-        ("floor", "F: floor-limited (a score hardly\nabove random play)"),
-        ("undefined", "grey cross: not defined\n(no agent can have both)"),
-        ("missing", "empty: no runs\n(never drawn as 0)"),
+        ("bound", "F, C: a score on the floor (random\nplay), or at the game's ceiling"),
+        ("undefined", "grey cross: not defined\n(there is no such agent)"),
+        ("missing", "?: runs are missing\n(never drawn as 0)"),
+        ("empty", "empty: the study's designs\ndo not ask for it"),
     ]
 
 
-def _draw_key(axes: Axes, x: float, y: float) -> None:
+def draw_cross(
+    axes: Axes, centre: tuple[float, float], reach: float, *, name: str = "key"
+) -> None:
+    """Draws the cross of what is no agent, as strokes of this name."""
+    x, y = centre
+    for sign in (-1, 1):
+        axes.plot(
+            [x - reach, x + reach], [y - sign * reach, y + sign * reach], color=MARK_GREY,
+            linewidth=1.3, zorder=3, gid=name,
+        )  # fmt: skip
+
+
+def draw_missing(
+    axes: Axes,
+    corners: Sequence[tuple[float, float]],
+    centre: tuple[float, float],
+    *,
+    points: float,
+    name: str = "key",
+) -> None:
+    """Draws the dotted place, of this name, of what the study asks for and has not run."""
+    axes.add_patch(
+        Polygon(
+            corners, closed=True, facecolor="white", edgecolor=MARK_GREY, linewidth=0.7,
+            linestyle=(0, (1, 1.5)), zorder=2, gid=name,
+        )
+    )  # fmt: skip
+    axes.annotate(
+        "?", centre, ha="center", va="center", fontsize=points, color=MARK_GREY, zorder=3,
+        fontweight="bold",
+    )  # fmt: skip
+
+
+def _draw_key(axes: Axes, places: Places, x: float, y: float) -> None:
     """Draws a 2 x 2 map with letters for the places."""
     half = KEY_INCHES / 2
     for row in range(2):
@@ -78,19 +161,23 @@ def _draw_key(axes: Axes, x: float, y: float) -> None:
             )
     for step in range(2):
         left, top = x + step * half, y + step * half
+        if not places.cut:
+            _letter(axes, left + half / 2, top + half / 2, "E")
+            continue
         axes.plot([left, left + half], [top, top + half], color=_EDGE, linewidth=0.7)
         _letter(axes, left + 0.3 * half, top + 0.7 * half, "A")
         _letter(axes, left + 0.7 * half, top + 0.3 * half, "L")
-    _letter(axes, x + 1.5 * half, y + 0.5 * half, "I\nfull")
-    _letter(axes, x + 0.5 * half, y + 1.5 * half, "I\nbase")
+    if places.upper:
+        _letter(axes, x + 1.5 * half, y + 0.5 * half, f"I\n{_short(places.upper)}")
+    _letter(axes, x + 0.5 * half, y + 1.5 * half, f"I\n{_short(places.lower)}")
 
 
 def _letter(axes: Axes, x: float, y: float, text: str) -> None:
     axes.text(x, y, text, ha="center", va="center", fontsize=6.5, linespacing=0.95)
 
 
-def _draw_places(axes: Axes, x: float, y: float) -> None:
-    for index, (letter, words) in enumerate(_PLACES):
+def _draw_places(axes: Axes, lines: Sequence[tuple[str, str]], x: float, y: float) -> None:
+    for index, (letter, words) in enumerate(lines):
         top = y + PLACE_INCHES * index
         axes.text(x, top, letter, va="center", fontsize=6.2, fontweight="bold")
         axes.text(x + 0.36, top, words, va="center", fontsize=6.2, linespacing=1.05)
@@ -114,7 +201,7 @@ def _draw_marks(axes: Axes, marks: list[tuple[str, str]], x: float, y: float, li
 def _draw_swatch(axes: Axes, mark: str, x: float, y: float) -> None:
     size = SWATCH_INCHES
     middle = (x + size / 2, y + size / 2)
-    empty = mark in ("missing", "undefined")
+    empty = mark in ("missing", "undefined", "empty")
     axes.add_patch(
         Rectangle(
             (x, y),
@@ -127,7 +214,10 @@ def _draw_swatch(axes: Axes, mark: str, x: float, y: float) -> None:
     )
     if mark == "number":
         axes.text(*middle, ".12", ha="center", va="center", fontsize=5.5)
-    elif mark == "floor":
+    elif mark == "missing":
+        box = [(x, y), (x + size, y), (x + size, y + size), (x, y + size)]
+        draw_missing(axes, box, middle, points=6.5)
+    elif mark == "bound":
         axes.text(*middle, "F", ha="center", va="center", fontsize=6.5, fontweight="bold")
     elif mark == "excludes zero":
         axes.plot(*middle, "o", color="black", markersize=3.4)
@@ -142,6 +232,4 @@ def _draw_swatch(axes: Axes, mark: str, x: float, y: float) -> None:
             )
         )  # fmt: skip
     elif mark == "undefined":
-        inset = size / 4
-        for y0, y1 in ((y + inset, y + size - inset), (y + size - inset, y + inset)):
-            axes.plot([x + inset, x + size - inset], [y0, y1], color=MARK_GREY, linewidth=1.6)
+        draw_cross(axes, middle, size / 4)

@@ -1,16 +1,17 @@
 """The interference map: which toggles help, and which help or hinder each other.
 
 A matrix of toggles per panel, one panel for the mean of the games and one per game. Below the
-diagonal stands the interaction of a pair added to the base, above it that of the same pair removed
-from the full agent; a tile of the diagonal is cut in two: the effect of adding one toggle to the
-base (lower left) and of having it in the full agent (upper right).
+diagonal stands the interaction of a pair added to the base (or averaged), above it that of the
+same pair removed from the full agent; a tile of the diagonal is cut in two: the effect of adding
+one toggle to the base (lower left) and of having it in the full agent (upper right).
 """
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -21,7 +22,14 @@ from matplotlib.patches import Polygon, Rectangle
 
 from results.figures import style
 from results.figures.interference_layout import Geometry, label_size
-from results.figures.interference_legend import HATCH, MARK_GREY, NO_INTERVAL_HATCH, draw_legend
+from results.figures.interference_legend import (
+    HATCH,
+    NO_INTERVAL_HATCH,
+    Places,
+    draw_cross,
+    draw_legend,
+    draw_missing,
+)
 
 HALVES_FROM: Final = 32  # points; smaller tiles show the estimate alone
 HALVES_OF_CUT_FROM: Final = 44  # the same for the two halves of a tile of the diagonal
@@ -31,25 +39,30 @@ Corner = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tile:
-    """One number of the map with what is known about it.
+    """One number of the map with what is known about it, or the reason why there is none.
 
     Attributes:
-        estimate: The effect or interaction; None where runs are missing.
+        estimate: The effect or interaction; NaN where there is none.
+        state: Why there is none: "missing" runs, "undefined" as an agent; empty where there is
+            one, or where no design of the study asks for it.
         half_width: Half of its interval; None where there is none: one seed, or all equal.
         significant: The Holm-adjusted test excludes zero.
         excludes_zero: The unadjusted interval excludes zero.
         cannot_tell: Smaller than the minimal detectable effect, and not significant.
         crossover: The effect of one toggle changes sign with the other.
         floor_limited: A cell that it is made of sits on the game's floor.
+        ceiling_limited: A cell that it is made of sits at the game's ceiling.
     """
 
-    estimate: float | None
+    estimate: float = math.nan
+    state: Literal["", "missing", "undefined"] = ""
     half_width: float | None = None
     significant: bool = False
     excludes_zero: bool = False
     cannot_tell: bool = False
     crossover: bool = False
     floor_limited: bool = False
+    ceiling_limited: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,21 +73,21 @@ class Panel:
         title: What stands above it.
         added: Effect of adding each toggle to the base.
         left_out: Effect of each toggle within the full agent.
-        at_base: Interaction of each pair (in the order of the toggles) added to the base.
-        at_full: Interaction of each pair within the full agent.
-        undefined: Pairs that no agent can hold together.
+        whole: Averaged effect of each toggle, where the diagonal is not cut.
+        below: Interaction of each pair below the diagonal.
+        above: Interaction of each pair above it.
     """
 
     title: str
     added: Mapping[str, Tile]
     left_out: Mapping[str, Tile]
-    at_base: Mapping[tuple[str, str], Tile]
-    at_full: Mapping[tuple[str, str], Tile]
-    undefined: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    below: Mapping[tuple[str, str], Tile]
+    above: Mapping[tuple[str, str], Tile]
+    whole: Mapping[str, Tile] = field(default_factory=dict)
 
     def tiles(self) -> list[Tile]:
         """Returns every tile of the panel."""
-        groups = (self.added, self.left_out, self.at_base, self.at_full)
+        groups = (self.added, self.left_out, self.whole, self.below, self.above)
         return [tile for group in groups for tile in group.values()]
 
 
@@ -93,13 +106,20 @@ class _Look:
 
 
 def draw(
-    panels: Sequence[Panel], toggles: Sequence[str], *, unit: str, interval: str, note: str
+    panels: Sequence[Panel],
+    toggles: Sequence[str],
+    places: Places,
+    *,
+    unit: str,
+    interval: str,
+    note: str,
 ) -> Figure:
     """Draws the map.
 
     Args:
         panels: The mean of the games first, then the games.
         toggles: Rows and columns, in this order.
+        places: What stands where, for the legend.
         unit: Of every number, as words on the colour scale.
         interval: What the half-widths are, as words in the legend; "" where there are none.
         note: The lines at the foot.
@@ -131,14 +151,16 @@ def draw(
     bar.outline.set_linewidth(0.5)
     scale.tick_params(labelsize=style.SMALL)
     legend = figure.add_axes(geometry.fraction(*geometry.legend))
-    draw_legend(legend, geometry.legend[2:], interval=interval, columns=geometry.legend_columns)
+    draw_legend(
+        legend, geometry.legend[2:], places, interval=interval, columns=geometry.legend_columns
+    )
     style.foot_note(figure, note)
     return figure
 
 
 def shared_limit(panels: Sequence[Panel]) -> float:
     """Returns the largest absolute number on the map: the colours run from minus to plus it."""
-    sizes = [abs(t.estimate) for p in panels for t in p.tiles() if t.estimate is not None]
+    sizes = [abs(tile.estimate) for panel in panels for tile in panel.tiles()]
     return max([size for size in sizes if math.isfinite(size)], default=0.0) or 1.0
 
 
@@ -153,19 +175,25 @@ def draw_panel(axes: Axes, panel: Panel, toggles: Sequence[str], look: _Look) ->
     for row in range(count):
         for column in range(count):
             _frame(axes, row, column)
-    for row, low in enumerate(toggles):
-        if (tile := panel.added.get(low)) is not None:
-            _draw_tile(axes, _lower_triangle(row), (row + 0.33, row + 0.68), tile, look, cut=True)
-        if (tile := panel.left_out.get(low)) is not None:
-            _draw_tile(axes, _upper_triangle(row), (row + 0.67, row + 0.32), tile, look, cut=True)
-        axes.plot([row, row + 1], [row, row + 1], color="white", linewidth=1.2, zorder=4)
-        for column in range(row + 1, count):
-            pair = (low, toggles[column])
-            for r, c, group in ((column, row, panel.at_base), (row, column, panel.at_full)):
-                if pair in panel.undefined:
-                    _cross(axes, r, c)
-                elif (tile := group.get(pair)) is not None:
-                    _draw_tile(axes, _square(r, c), (c + 0.5, r + 0.5), tile, look, cut=False)
+    for place, name in enumerate(toggles):
+        middle = (place + 0.5, place + 0.5)
+        if (tile := panel.whole.get(name)) is not None:
+            _draw_tile(axes, _square(place, place), middle, tile, look, cut=False)
+            continue
+        if (tile := panel.added.get(name)) is not None:
+            lower = (place + 0.33, place + 0.68)
+            _draw_tile(axes, _lower_triangle(place), lower, tile, look, cut=True)
+        if (tile := panel.left_out.get(name)) is not None:
+            upper = (place + 0.67, place + 0.32)
+            _draw_tile(axes, _upper_triangle(place), upper, tile, look, cut=True)
+        axes.plot([place, place + 1], [place, place + 1], color="white", linewidth=1.2, zorder=4)
+    for row, column in itertools.permutations(range(count), 2):
+        group = panel.below if row > column else panel.above
+        tile = group.get((toggles[row], toggles[column]))
+        tile = tile or group.get((toggles[column], toggles[row]))
+        if tile is not None:
+            middle = (column + 0.5, row + 0.5)
+            _draw_tile(axes, _square(row, column), middle, tile, look, cut=False)
     return axes
 
 
@@ -189,19 +217,15 @@ def _frame(axes: Axes, row: int, column: int) -> None:
     axes.add_patch(box)
 
 
-def _cross(axes: Axes, row: int, column: int) -> None:
-    for (x0, y0), (x1, y1) in (((0.25, 0.25), (0.75, 0.75)), ((0.25, 0.75), (0.75, 0.25))):
-        (line,) = axes.plot(
-            [column + x0, column + x1], [row + y0, row + y1], color=MARK_GREY, linewidth=1.6
-        )
-        line.set_gid("undefined")
-
-
 def _draw_tile(
     axes: Axes, corners: list[Corner], centre: Corner, tile: Tile, look: _Look, *, cut: bool
 ) -> None:
-    """Draws one number with its marks; a tile whose runs are missing stays an empty place."""
-    if tile.estimate is None or not math.isfinite(tile.estimate):
+    """Draws one number with its marks, or the reason why there is none; never a zero."""
+    if tile.state == "undefined":
+        draw_cross(axes, centre, 0.12 if cut else 0.25, name="undefined")
+    elif tile.state == "missing":
+        draw_missing(axes, corners, centre, points=look.points, name="missing")
+    if not math.isfinite(tile.estimate):
         return
     color = look.colors(look.limits(tile.estimate))
     patch = Polygon(corners, closed=True, facecolor=color, edgecolor="white", linewidth=0.8)
@@ -279,9 +303,10 @@ def _draw_glyphs(
     if tile.crossover:
         place = (left + 0.16, top + 0.16)
         axes.plot(*place, "^", color=ink, markersize=size, zorder=6, gid="crossover")
-    if tile.floor_limited:
+    bounds = "F" * tile.floor_limited + "C" * tile.ceiling_limited
+    if bounds:
         axes.annotate(
-            "F",
+            bounds,
             floor,
             ha="center",
             va="center",
@@ -289,7 +314,7 @@ def _draw_glyphs(
             fontweight="bold",
             color=ink,
             zorder=6,
-            gid="floor",
+            gid="bound",
         )
 
 

@@ -12,6 +12,7 @@ and Roubens, Int. J. Game Theory 28 (1999).
 """
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from math import factorial
@@ -75,6 +76,25 @@ def shapley_values(study: StudyRecord, cells: Cells, *, ci: float) -> tuple[Effe
         for scope in cells.scopes
         for item in items(study)
         if (item.toggle, item.level) in players
+    )
+
+
+def marginal_gains(cells: Cells, study: StudyRecord, value: Effect) -> tuple[float, ...]:
+    """What a toggle adds to each set of the others: one difference per set, in no order of adding.
+
+    Their least and most are what it adds in the worst and in the best order.
+
+    Args:
+        cells: The cells.
+        study: The study.
+        value: The Shapley value of the toggle; empty where it is NaN.
+    """
+    if math.isnan(value.estimate.value):
+        return ()
+    player = (value.toggle, value.level)
+    return tuple(
+        cells.mean(subset | {player}, value.scope) - cells.mean(subset, value.scope)
+        for subset in _subsets(players_of(study) - {player})
     )
 
 

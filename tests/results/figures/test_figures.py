@@ -140,14 +140,17 @@ def test_the_rows_of_the_forest_plot_are_in_its_numbers(noisy_data, named):
     assert shown == {round(value, 9) for value in means}
 
 
-def test_with_two_toggles_the_interaction_is_shown_once_in_the_forest_plot(noisy_data, named):
-    assert len(named(figures.draw("effects", noisy_data, QUICK).figure, "estimate")) == 5
+def test_with_two_toggles_each_number_is_shown_once_in_the_forest_plots(noisy_data, named):
+    assert len(named(figures.draw("effects", noisy_data, QUICK).figure, "estimate")) == 4
+    assert len(named(figures.draw("interactions", noisy_data, QUICK).figure, "estimate")) == 1
 
 
 def test_six_toggles_with_all_pairs_fit(six_data, cut_words_of, named):
-    forest = figures.draw("effects", six_data, QUICK).figure
+    forest = figures.draw("interactions", six_data, QUICK).figure
     assert cut_words_of(forest) == []
-    assert len(named(forest, "estimate")) == 6 + 6 + 15 + 15
+    assert len(named(forest, "estimate")) == 15 + 15
+    for kind in ("effects", "pairs", "combinations", "one_at_a_time"):
+        assert cut_words_of(figures.draw(kind, six_data, QUICK).figure) == [], kind
     map_ = figures.draw("interference", six_data, QUICK).figure
     assert cut_words_of(map_) == []
     assert len(named(map_, "tile")) == 4 * 42

@@ -1,11 +1,11 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
-from results.figures import contrasts, draw
-from results.figures.contrasts import tile_of
+from results.figures import draw
+from results.figures.interference import clustered, tile_of
 from results.statistics.errors import StatisticsError
 from results.statistics.intervals import contrast, missing_estimate
 from results.statistics.options import Options
@@ -92,8 +92,22 @@ def test_one_seed_gives_a_tile_without_half_width_and_without_judgement():
     assert tile.floor_limited
 
 
-def test_what_was_not_run_is_a_missing_tile_not_zero():
-    assert tile_of(missing_estimate("no run yet"), floor=False).estimate is None
+@pytest.mark.parametrize(
+    ("note", "state"),
+    [
+        ("no run yet: base", "missing"),
+        ("not defined: [a + b]", "undefined"),
+        ("not in the study: [a + b]", ""),
+    ],
+)
+def test_what_was_not_run_has_no_number_and_says_why(note, state):
+    tile = tile_of(missing_estimate(note), floor=False)
+    assert math.isnan(tile.estimate)
+    assert tile.state == state
+
+
+def test_a_ceiling_marks_the_tile():
+    assert tile_of(ESTIMATE, floor=False, ceiling=True).ceiling_limited
 
 
 def test_a_study_without_toggles_has_no_map(make_study, make_data, additive_score):
@@ -108,29 +122,53 @@ def planted(on, game, seed):
     return 0.2 * len(on) + 0.6 * ("a" in on and "b" in on) + noise
 
 
-def test_a_fraction_has_a_forest_of_averages_and_no_map(make_study, make_data):
-    study = make_study(dict.fromkeys("abcde", ("on",)), designs=("fractional",))
-    data = make_data(study, planted)
-    drawn = draw("effects", data, Options())
-    shown = {text.get_text() for text in drawn.figure.findobj(match=Text)}
-    assert "Interactions averaged over everything else that is crossed" in shown
-    assert "a × b" in shown
-    assert "averaged" in set(drawn.numbers["effect"])
-    with pytest.raises(StatisticsError, match=r"its design fractional crosses.*'effects'"):
-        draw("interference", data, Options())
+def test_a_fraction_maps_its_averages_below_the_diagonal_and_on_it(make_study, make_data, named):
+    study = make_study(dict.fromkeys("abcde", ("on",)), designs=("fractional",), games=("Pong",))
+    drawn = draw("interference", make_data(study, planted), Options(resamples=50))
+    assert len(named(drawn.figure, "tile")) == 5 + 10
+    assert len(named(drawn.figure, "significant")) == 1  # the planted pair a, b
+    assert "below the diagonal: averaged over the rest)" in drawn.caption
 
 
-def test_a_pair_that_is_no_agent_is_crossed_out_on_the_map(make_study, make_data, monkeypatch):
-    panels = []
-    drawn = contrasts.interference_map.draw
-    monkeypatch.setattr(
-        contrasts.interference_map,
-        "draw",
-        lambda found, *rest, **more: panels.extend(found) or drawn(found, *rest, **more),
-    )
-    study = make_study(dict.fromkeys("abc", ("on",)), designs=("pairs_in",))
+def test_a_pair_that_is_no_agent_is_crossed_out_on_the_map(make_study, make_data, named):
+    study = make_study(dict.fromkeys("abc", ("on",)), designs=("pairs_in",), games=("Pong",))
     without = dataclasses.replace(
         study, arms=tuple(arm for arm in study.arms if set(arm.toggles) != {"a", "b"})
     )
-    draw("interference", make_data(without, planted), Options())
-    assert {panel.undefined for panel in panels} == {frozenset({("a", "b")})}
+    figure = draw("interference", make_data(without, planted), Options(resamples=50)).figure
+    strokes = [line.get_xydata().mean(axis=0).tolist() for line in named(figure, "undefined")]
+    assert [place for place in strokes if place[1] > place[0]] == [[0.5, 1.5]] * 2
+    assert len(named(figure, "tile")) == 3 + 2
+    assert named(figure, "missing") == []
+
+
+def test_a_cell_that_waits_is_a_question_mark_on_the_map(make_study, make_data, named):
+    study = make_study(dict.fromkeys("abc", ("on",)), designs=("pairs_in",), games=("Pong",))
+    missing = [("base+a+b", "Pong", seed) for seed in study.seeds]
+    data = make_data(study, planted, missing=missing)
+    figure = draw("interference", data, Options(resamples=50, partial=True)).figure
+    assert len(named(figure, "missing")) == 1
+    assert len(named(figure, "tile")) == 3 + 2
+
+
+def test_toggles_that_reinforce_each_other_stand_side_by_side():
+    names = list("abcde")
+    closeness = {(i, j): 0.0 for i in names for j in names if i < j}
+    closeness |= {("a", "d"): 1.0, ("b", "e"): 0.8}
+    order = clustered(names, closeness)
+    assert sorted(order) == names
+    assert abs(order.index("a") - order.index("d")) == 1
+    assert abs(order.index("b") - order.index("e")) == 1
+    assert order.index("a") < order.index("e")
+
+
+@pytest.mark.parametrize(
+    ("names", "closeness"),
+    [
+        ("abc", {("a", "c"): 1.0, ("a", "b"): 0.0, ("b", "c"): 0.0}),  # few
+        ("abcd", {("a", "d"): 1.0}),  # hardly any pair known
+        ("abcd", {pair: 0.5 for pair in [("a", "b"), ("a", "c"), ("b", "d")]}),  # all equal
+    ],
+)
+def test_the_order_of_the_study_stays_where_clusters_mean_nothing(names, closeness):
+    assert clustered(list(names), closeness) == list(names)
