@@ -79,15 +79,18 @@ def plan(
     """
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import plan_json, plan_tables
+    from ablate.cli.power import planned as detectable
     from ablate.devices import default_slots
     from ablate.planner import assemble_study, existing_database, make_plan
     from ablate.study_files import find_study
 
-    planned = make_plan(assemble_study(find_study(study)), existing_database(db))
+    engine = existing_database(db)
+    planned = make_plan(assemble_study(find_study(study)), engine)
+    words, values = detectable(planned.assembled.study, engine)
     if json:
-        print_json(plan_json(planned))
+        print_json(plan_json(planned) | {"detectable": values})
     else:
-        show(*plan_tables(planned, slots=default_slots()))
+        show(*plan_tables(planned, slots=default_slots()), *([words] if words else []))
 
 
 def submit(

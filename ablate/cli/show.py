@@ -117,8 +117,8 @@ def plot(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="curves, aggregates, effects or interference; repeat for several, all unless "
-            "given.",
+            help="curves, aggregates, effects, interactions, interference, pairs, combinations, "
+            "one_at_a_time or waterfall; repeat for several, all unless given.",
             show_default=False,
         ),
     ] = None,

@@ -48,6 +48,8 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
         StatisticsError: if the runs do not allow it.
     """
     found = Found.of(data, options)
+    if not found.effects:
+        raise StatisticsError(found.nothing_to_show())
     sections = [
         Section(title, _effect_rows([one for one in found.effects if one.kind == kind]))
         for kind, title in EFFECTS.items()

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from results.figures import style
+from results.figures import captions, style
 from results.figures.drawn import Drawn
 from results.figures.found import Found
 from results.statistics.cells import Cell, items
@@ -68,7 +68,7 @@ def draw_one_at_a_time(data: StudyData, options: Options) -> Drawn:
             f"The runs of study {data.study.name!r} have one evaluation each: there is no curve."
         )
     band = curves.frame["low"].notna().any()
-    interval = f"{100 * options.ci:g}% t-interval, variance pooled over the arms at each point"
+    interval = f"{captions.percent(options.ci)} t-interval, variance pooled over arms"
     with style.house_style():
         figure = draw(blocks, curves.frame, interval=interval if band else "", note=found.foot())
     count = counted(len(curves.games), "game")
@@ -166,7 +166,7 @@ def draw(
     figure.legend(
         handles=_handles(interval),
         loc="lower left",
-        ncols=4,
+        ncols=3,
         bbox_to_anchor=(0.0, (0.17 + style.more_foot(note)) / height),
         columnspacing=1.2,
         fontsize=style.SMALL,

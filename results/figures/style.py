@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -121,6 +122,11 @@ def broken(name: str, letters: int) -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
+
+
+def wrapped(text: str, letters: int) -> str:
+    """Breaks running text into lines of at most so many letters, between words."""
+    return "\n".join(textwrap.wrap(text, letters))
 
 
 def zero_line(axes: Axes) -> None:

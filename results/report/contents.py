@@ -27,7 +27,12 @@ TABLE_TITLES: Final[Mapping[str, str]] = {
 }
 FIGURE_TITLES: Final[Mapping[str, str]] = {
     "interference": "Interference map",
-    "effects": "Effects and interactions",
+    "interactions": "Interactions of pairs",
+    "pairs": "The clearest pairs",
+    "combinations": "Combinations of toggles",
+    "effects": "Effects of the toggles",
+    "waterfall": "Who brings the gain",
+    "one_at_a_time": "One toggle at a time",
     "aggregates": "Aggregate scores",
     "curves": "Learning curves",
 }

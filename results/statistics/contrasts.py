@@ -165,9 +165,9 @@ def interactions(study: StudyRecord, scores: Scores, *, ci: float) -> tuple[Inte
 
 def cell_interactions(study: StudyRecord, cells: Cells, *, ci: float) -> tuple[Interaction, ...]:
     """The same, of cells that are there already."""
-    squares = _squares(study)
+    every = squares(study)
     return tuple(
-        interaction for scope in cells.scopes for interaction in _family(cells, squares, scope, ci)
+        interaction for scope in cells.scopes for interaction in _family(cells, every, scope, ci)
     )
 
 
@@ -223,7 +223,7 @@ def interactions_frame(found: Sequence[Interaction]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _Square:
+class Square:
     """The four cells of an interaction."""
 
     first: Item
@@ -241,29 +241,31 @@ class _Square:
 
     @property
     def weights(self) -> Weights:
+        """The contrast of the four."""
         return {self.both: 1, self.only_first: -1, self.only_second: -1, self.neither: 1}
 
 
-def _squares(study: StudyRecord) -> tuple[_Square, ...]:
+def squares(study: StudyRecord) -> tuple[Square, ...]:
+    """Every pair of items of different toggles, at the base and in the full agent."""
     full = frozenset((toggle.name, toggle.in_full) for toggle in study.toggles)
-    squares = []
+    found = []
     for first, second in itertools.combinations(items(study), 2):
         if first.toggle == second.toggle:
             continue
         i, j = (first.toggle, first.level), (second.toggle, second.level)
         rest = frozenset(on for on in full if on[0] not in (first.toggle, second.toggle))
         for background, neither in ((BASE, frozenset[tuple[str, str]]()), (FULL, rest)):
-            squares.append(
-                _Square(
+            found.append(
+                Square(
                     first, second, background, neither, neither | {i}, neither | {j},
                     neither | {i, j},
                 )
             )  # fmt: skip
-    return tuple(squares)
+    return tuple(found)
 
 
 def _family(
-    cells: Cells, squares: Sequence[_Square], scope: str, ci: float
+    cells: Cells, squares: Sequence[Square], scope: str, ci: float
 ) -> Iterator[Interaction]:
     """The interactions of one scope, tested together."""
     by_cells = {square.cells: square for square in squares}
@@ -328,9 +330,7 @@ def weight_matrix(
     return matrix, tuple(len(cells.runs[cell, scope]) for cell in used)
 
 
-def _evidence(
-    cells: Cells, square: _Square, scope: str, ci: float, estimate: Estimate
-) -> Evidence:
+def _evidence(cells: Cells, square: Square, scope: str, ci: float, estimate: Estimate) -> Evidence:
     def effect(on: Cell, off: Cell) -> Estimate:
         return cells.estimate({on: 1, off: -1}, scope, ci=ci)
 

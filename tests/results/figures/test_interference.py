@@ -144,7 +144,7 @@ def test_a_pair_that_is_no_agent_is_crossed_out_on_the_map(make_study, make_data
 
 def test_a_cell_that_waits_is_a_question_mark_on_the_map(make_study, make_data, named):
     study = make_study(dict.fromkeys("abc", ("on",)), designs=("pairs_in",), games=("Pong",))
-    missing = [("base+a+b", "Pong", seed) for seed in study.seeds]
+    missing = [("full-c", "Pong", seed) for seed in study.seeds]
     data = make_data(study, planted, missing=missing)
     figure = draw("interference", data, Options(resamples=50, partial=True)).figure
     assert len(named(figure, "missing")) == 1

@@ -95,7 +95,7 @@ def test_averaged_effects_fill_the_diagonal(words_of):
     whole = {toggle: Tile(0.4, half_width=0.1) for toggle in TWO}
     panel = panel_of(added={}, left_out={}, whole=whole, above={})
     figure = figure_of([panel], places=Places(cut=False, lower="averaged", upper=""))
-    where = {t.xy for t in figure.axes[0].findobj(Text) if t.get_text() == "+.40"}
+    where = {t.xy for t in figure.axes[0].findobj(Text) if t.get_text() == "+.400"}
     assert where == {(0.5, 0.5), (1.5, 1.5)}
     words = " ".join(words_of(figure)).replace("\n", " ")
     assert "interaction of the pair averaged over the rest" in words

@@ -21,11 +21,14 @@ from results.database.records import (
     ToggleRecord,
 )
 from results.database.store import submit
+from results.figures import KINDS
+from results.report import contents
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
 
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 QUICK = Options(resamples=50)
+EVERY_FIGURE = dict(contents.FIGURE_TITLES)
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -61,8 +64,16 @@ class Page(HTMLParser):
 ONCE: dict[str, str] = {}  # the page takes a second to make and a dozen tests read it
 
 
+@pytest.fixture(autouse=True)
+def few_figures(monkeypatch):
+    """Most pages are about their words: two figures are enough, nine take seconds."""
+    few = {kind: EVERY_FIGURE[kind] for kind in ("interference", "curves")}
+    monkeypatch.setattr(contents, "FIGURE_TITLES", few)
+
+
 @pytest.fixture
-def page(finished_data):
+def page(finished_data, monkeypatch):
+    monkeypatch.setattr(contents, "FIGURE_TITLES", EVERY_FIGURE)
     if "page" not in ONCE:
         ONCE["page"] = report.page(finished_data, QUICK, written_at=NOW)
     return ONCE["page"]
@@ -116,12 +127,13 @@ def test_question_design_protocol_and_progress_are_told(page):
 
 def test_all_figures_and_tables_are_there_with_their_numbers(page):
     tags = Page(page).tags
-    assert sum(tag == "svg" for tag, _ in tags) == 4
+    assert sum(tag == "svg" for tag, _ in tags) == len(KINDS) == 9
     downloads = [a["download"] for tag, a in tags if tag == "a" and "download" in a]
     assert downloads == [
         f"synthetic_{kind}.csv"
         for kind in (
-            "interference", "effects", "aggregates", "curves",
+            "interference", "interactions", "pairs", "combinations", "effects", "waterfall",
+            "one_at_a_time", "aggregates", "curves",
             "scores", "hns", "aggregates", "effects", "interactions",
         )
     ]  # fmt: skip
@@ -140,14 +152,14 @@ def test_what_cannot_be_made_is_replaced_by_the_reason(unfinished_data):
     assert (
         "Scores and effects come when all runs are finished, or before that with --partial" in text
     )
-    assert text.count("3 of 36 runs of study 'synthetic' have no final evaluation") == 3 + 1
+    assert text.count("3 of 36 runs of study 'synthetic' have no final evaluation") == 1 + 1
     assert sum(tag == "svg" for tag, _ in Page(page).tags) == 1  # the learning curves
 
 
 def test_a_partial_answer_shows_everything_and_counts(unfinished_data):
     options = dataclasses.replace(QUICK, partial=True)
     page = report.page(unfinished_data, options, written_at=NOW)
-    assert sum(tag == "svg" for tag, _ in Page(page).tags) == 4
+    assert sum(tag == "svg" for tag, _ in Page(page).tags) == 2
     assert "Partial: 33 of 36 runs have a score" in Page(page).text()
     assert "What is shown is partial" in Page(page).text()
 
@@ -166,7 +178,7 @@ def test_long_protocols_break_between_settings_and_numbers_nowhere(finished_data
     captions = re.findall(r'<figcaption>(.*?)</figcaption>|<p class="caption">(.*?)</p>', page)
     texts = ["".join(one) for one in captions]
     broken = [text for text in texts if "atari100k" in text]
-    assert len(broken) == 4 + 5
+    assert len(broken) == 2 + 5
     assert all("=\u200b4000,\u200bmax_\u200benv" in text for text in broken)
     assert any("400,000 env frames" in text for text in texts)
 
@@ -200,7 +212,7 @@ def test_a_study_without_any_result_still_has_a_report(make_data, make_study, ad
     page = report.page(data, QUICK, written_at=NOW)
     assert "0 of 36 runs finished" in Page(page).text()
     assert sum(tag == "svg" for tag, _ in Page(page).tags) == 0
-    assert Page(page).text().count("Not made.") == 4
+    assert Page(page).text().count("Not made.") == 2
 
 
 def test_a_study_of_raw_returns_only_has_a_report_with_curves_and_returns(make_data, make_study):
@@ -312,4 +324,4 @@ def test_a_browser_draws_every_figure_within_a_phones_width(page, tmp_path):
     )  # fmt: skip
     title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
     assert title is not None, done.stderr[-2000:]
-    assert title.group(1).startswith("drawn 4 too wide 0"), title.group(1)
+    assert title.group(1).startswith("drawn 9 too wide 0"), title.group(1)
