@@ -1,7 +1,12 @@
-"""The catalogue of modifications, as listings show it."""
+"""The catalogue of modifications, as listings show it.
 
+`python -m ablate.catalogue README.md` writes the table of the README anew.
+"""
+
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
@@ -31,6 +36,7 @@ class Described:
     excludes: tuple[str, ...]
     requires: Mapping[str, object]
     requires_image: bool
+    requires_validation: bool
     settings: tuple[Setting, ...]
 
 
@@ -50,6 +56,31 @@ def find_modification(name: str) -> Described:
     return _described(REGISTRY[name])
 
 
+HEADING = "| name | family | seam | what it does | source |"
+
+
+def markdown() -> str:
+    """The catalogue as a table in Markdown."""
+    rows = (
+        f"| `{one.name}` | {one.family} | {one.seam} | {one.summary} | {one.paper} |"
+        for one in described()
+    )
+    return "\n".join([HEADING, "|---|---|---|---|---|", *rows])
+
+
+def with_catalogue(text: str) -> str:
+    """A text whose table of modifications is written anew.
+
+    Raises:
+        ValueError: If it has no such table.
+    """
+    before, heading, rest = text.partition(HEADING)
+    if not heading:
+        raise ValueError(f"there is no table with the head {HEADING}")
+    _, end, after = rest.partition("\n\n")
+    return f"{before}{markdown()}{end}{after}"
+
+
 def _described(kind: type[Modification]) -> Described:
     return Described(
         name=kind.name,
@@ -60,6 +91,7 @@ def _described(kind: type[Modification]) -> Described:
         excludes=tuple(sorted(kind.excludes)),
         requires=dict(kind.requires),
         requires_image=kind.requires_image,
+        requires_validation=kind.requires_validation,
         settings=tuple(_setting(name, field) for name, field in kind.model_fields.items()),
     )
 
@@ -68,3 +100,9 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     kind = field.annotation
     words = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
     return Setting(name, words, "required" if field.is_required() else repr(field.default))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(with_catalogue(path.read_text(encoding="utf-8")), encoding="utf-8")

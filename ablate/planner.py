@@ -306,6 +306,7 @@ class Forecast:
 
 def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modification]) -> RunSpec:
     """The specification of an arm's first run; the others differ in game and seed."""
+    proofs = {item.name: item.proof(resolution.config) for item in modifications}
     return RunSpec(
         agent=parts.describe(),
         agent_version=AGENT_VERSION,
@@ -316,6 +317,7 @@ def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modifica
         precision=resolution.study.precision,
         config=resolution.config.model_dump(),
         modifications=tuple((item.name, item.model_dump()) for item in modifications),
+        proofs={name: (proof.metric, proof.idle) for name, proof in proofs.items()},
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 INFINITY = "Infinity"
@@ -27,6 +27,8 @@ class RunSpec:
         config: Every field of the base agent's configuration.
         modifications: Name and settings, in installation order. Together with `config` it says how
             the agent was spelled: it takes no part in the identity.
+        proofs: By modification, the curve that shows that it acted, and the value that the curve
+            has all along if it did not. Takes no part in the identity either.
     """
 
     agent: Mapping[str, object]
@@ -38,6 +40,7 @@ class RunSpec:
     precision: str
     config: Mapping[str, object]
     modifications: tuple[tuple[str, Mapping[str, object]], ...]
+    proofs: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def determinants(self) -> dict[str, object]:
@@ -69,7 +72,12 @@ class RunSpec:
         """The specification as canonical JSON, from which `from_json` makes an equal one."""
         spelled = [{"name": name, "settings": values} for name, values in self.modifications]
         return canonical_json(
-            {**self.determinants, "config": self.config, "modifications": spelled}
+            {
+                **self.determinants,
+                "config": self.config,
+                "modifications": spelled,
+                "proofs": self.proofs,
+            }
         )
 
     @classmethod
@@ -81,12 +89,13 @@ class RunSpec:
         """
         try:
             values = read_json(text)
-            spelled = values.pop("modifications")
+            spelled, proofs = values.pop("modifications"), values.pop("proofs", {})
             return cls(
                 modifications=tuple((item["name"], item["settings"]) for item in spelled),
+                proofs={name: (metric, float(idle)) for name, (metric, idle) in proofs.items()},
                 **values,
             )
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is not a run specification: {error!r}") from error
 
 

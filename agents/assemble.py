@@ -46,3 +46,8 @@ def _check_prerequisites(
     for setting, value in modification.requires.items():
         if settings[setting] != value:
             raise AssemblyError(f"{modification.name} requires {setting} = {value} in [agent]")
+    if modification.requires_validation and not config.validation_fraction:
+        raise AssemblyError(
+            f"{modification.name} needs validation episodes: set validation_fraction, 0.15 say, "
+            "in [agent]"
+        )

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from agents.config import AgentConfig, Budget
-from agents.modification import Modification
+from agents.modification import Modification, Proof
 from agents.parts import Parts
 from agents.settings import added_later
 from agents.training.recipe import first_update
@@ -56,6 +56,10 @@ class Augmentation(Modification):
     def install(self, parts: Parts) -> Parts:
         """Appends the transform to the chain of views, unless it is the identity."""
         return parts if self.is_identity else parts.with_view(AugmentedViews(self))
+
+    def proof(self, config: AgentConfig) -> Proof:
+        """The share of the encoder's inputs that it changed."""
+        return Proof(f"{self.name}/inputs_changed")
 
 
 @dataclass(frozen=True)

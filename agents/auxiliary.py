@@ -16,7 +16,7 @@ from pydantic import Field
 from agents.config import AgentConfig, Budget
 from agents.dreamer.loss_terms import AuxiliaryLoss, Scale
 from agents.dreamer.world_model import WorldModel
-from agents.modification import Modification
+from agents.modification import Modification, Proof
 from agents.parts import Parts
 from agents.streams import Streams
 from agents.training.recipe import first_update
@@ -52,6 +52,10 @@ class Auxiliary(Modification):
     def install(self, parts: Parts) -> Parts:
         """Adds the term, unless it counts nothing."""
         return parts if self.weight == 0 else parts.with_loss_term(AuxiliaryTerm(self))
+
+    def proof(self, config: AgentConfig) -> Proof:
+        """λ, by which the term counts."""
+        return Proof(f"{self.name}/scale")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from agents.config import AgentConfig, Budget
@@ -18,11 +18,26 @@ class Example:
         settings: Values that together make a valid modification.
         field: The field whose effect the contract suite checks in this context.
         other: Another value of that field, which must give another agent.
+        base: Settings of the base agent that make the context, besides what is required.
     """
 
     settings: Mapping[str, object]
     field: str
     other: object
+    base: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows that a modification acted in a run.
+
+    Attributes:
+        metric: A curve that is recorded with the run.
+        idle: The value that it has all along if the modification does nothing.
+    """
+
+    metric: str
+    idle: float = 0.0
 
 
 class Modification(Settings):
@@ -36,6 +51,7 @@ class Modification(Settings):
         seam: The letter and name of the seam that it edits.
         requires: Settings of the base that must be at these values.
         requires_image: Whether it makes sense only where the observations are images.
+        requires_validation: Whether it needs episodes that are kept from training.
         excludes: Names of modifications that cannot be in the same arm.
         examples: At least one for every field.
     """
@@ -47,6 +63,7 @@ class Modification(Settings):
     seam: ClassVar[str]
     requires: ClassVar[Mapping[str, object]] = {}
     requires_image: ClassVar[bool] = False
+    requires_validation: ClassVar[bool] = False
     excludes: ClassVar[frozenset[str]] = frozenset()
     examples: ClassVar[tuple[Example, ...]]
 
@@ -62,3 +79,7 @@ class Modification(Settings):
     @abstractmethod
     def install(self, parts: Parts) -> Parts:
         """Returns an edited copy of `parts`; draws no random numbers and changes nothing else."""
+
+    @abstractmethod
+    def proof(self, config: AgentConfig) -> Proof:
+        """What shows that it acted, in a run whose base is `config`."""

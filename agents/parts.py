@@ -1,6 +1,5 @@
 """Parts: what an agent is made of, before it exists. Modifications edit copies of this."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +11,7 @@ from agents.config import Protocol as GameProtocol
 from agents.dreamer.actor_critic import ActorCriticParts, Rule
 from agents.dreamer.behaviour import BehaviourParts
 from agents.dreamer.loss_terms import LossTerm
-from agents.training.recipe import Clock, Event, dreamer_recipe
+from agents.training.recipe import Clock, Recipe, dreamer_recipe
 from agents.views import ViewTransform
 
 
@@ -53,8 +52,9 @@ class ActWrapper(Protocol):
 class RecipeWrap(Protocol):
     """One wrap around the recipe (seam R): lets its events through, and adds or changes some.
 
-    What it does follows from the clock, whose `counters` are its memory, so that a run can be
-    taken up; it looks at the clock again after every event.
+    It is sent the result of every event that it yields, and sends those of the recipe's own on.
+    What it does follows from them and from the clock, whose `counters` are its memory, so that a
+    run can be taken up; it looks at the clock again after every event.
     """
 
     @property
@@ -62,8 +62,8 @@ class RecipeWrap(Protocol):
         """The modification that owns it."""
 
     def __call__(
-        self, events: Iterator[Event], config: AgentConfig, budget: Budget, clock: Clock
-    ) -> Iterator[Event]:
+        self, recipe: Recipe, config: AgentConfig, budget: Budget, clock: Clock
+    ) -> Recipe:
         """Yields what is to happen."""
 
     def describe(self) -> dict[str, object]:
@@ -150,12 +150,12 @@ class Parts:
         marks = tuple((component, by) for component in components)
         return replace(self, edits=self.edits + marks)
 
-    def recipe(self, budget: Budget, protocol: GameProtocol, clock: Clock) -> Iterator[Event]:
+    def recipe(self, budget: Budget, protocol: GameProtocol, clock: Clock) -> Recipe:
         """What happens in a run: the base's recipe in all its wraps."""
-        events = dreamer_recipe(self.config, budget, protocol, clock)
+        recipe = dreamer_recipe(self.config, budget, protocol, clock)
         for wrap in self.recipe_wraps:
-            events = wrap(events, self.config, budget, clock)
-        return events
+            recipe = wrap(recipe, self.config, budget, clock)
+        return recipe
 
     def describe(self) -> dict[str, object]:
         """The resolved agent as plain values: two spellings of one agent describe alike.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from ablate.catalogue import with_catalogue
 from ablate.cli.main import app
 from ablate.resolution import resolve
 from ablate.study import read_study
@@ -38,6 +39,16 @@ def test_the_table_of_modifications_is_the_registry() -> None:
     assert said == [
         [one.name, one.family, one.seam, one.summary, one.paper] for one in REGISTRY.values()
     ]
+    assert with_catalogue(README) == README, "run `python -m ablate.catalogue README.md`"
+
+
+def test_the_table_of_modifications_can_be_written_anew() -> None:
+    lines = README.splitlines(keepends=True)
+    without = "".join(line for line in lines if not line.startswith("| `replay_ratio` |"))
+    assert without != README
+    assert with_catalogue(without) == README
+    with pytest.raises(ValueError, match="there is no table"):
+        with_catalogue("No table.")
 
 
 def test_the_eight_files_from_a_study_to_a_figure_exist() -> None:

@@ -32,9 +32,18 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show where studies and their runs stand."""
+    from dataclasses import asdict
+
+    from ablate.activation import silent
     from ablate.cli.hints import retry
     from ablate.cli.output import print_json, show
-    from ablate.cli.status_text import studies_json, studies_table, study_json, study_tables
+    from ablate.cli.status_text import (
+        silent_tables,
+        studies_json,
+        studies_table,
+        study_json,
+        study_tables,
+    )
     from ablate.study_files import study_name
     from results.database import reading
     from results.database.engine import open_database
@@ -49,10 +58,11 @@ def status(
         return
     name = study_name(study)
     record, runs = reading.load_study(engine, name), reading.runs(engine, name)
+    inactive = silent(engine, name)
     if json:
-        print_json(study_json(record, runs))
+        print_json(study_json(record, runs) | {"silent": [asdict(one) for one in inactive]})
     else:
-        show(*study_tables(record, runs, retry=retry(study, db)))
+        show(*study_tables(record, runs, retry=retry(study, db)), *silent_tables(inactive))
 
 
 @asks

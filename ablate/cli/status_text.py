@@ -1,11 +1,12 @@
 """How the standing of studies is put into words."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
+from ablate.activation import Silent
 from ablate.cli.output import table
 from ablate.progress import counted, duration
 from ablate.standing import Standing, last_line, run_label
@@ -107,6 +108,22 @@ def study_tables(study: StudyRecord, runs: pd.DataFrame, *, retry: str) -> list[
         things.append(retry)
     things.append(_listing(study, runs))
     return things
+
+
+def silent_tables(silent: Sequence[Silent]) -> list[Any]:
+    """Modifications that did nothing in finished runs, if there are any."""
+    if not silent:
+        return []
+    rows = [
+        (one.run_id, run_label(one.arm, one.game, one.seed), one.modification, one.metric)
+        for one in silent
+    ]
+    columns = ["#id", "run", "modification", "the curve that would show it"]
+    return [
+        table("Did nothing", columns, rows),
+        "These runs are finished, and by what they recorded the modification never acted in them: "
+        "what they say about its toggle is worth nothing.",
+    ]
 
 
 def _listing(study: StudyRecord, runs: pd.DataFrame) -> Any:

@@ -10,6 +10,8 @@ from agents.modifications.augmentation.random_shift import RandomShift
 from agents.modifications.auxiliary.contrastive import Contrastive
 from agents.modifications.auxiliary.self_predictive import SelfPredictive
 from agents.modifications.exploration.epsilon_greedy import EpsilonGreedy
+from agents.modifications.recipe.adaptive_ratio import AdaptiveRatio
+from agents.modifications.recipe.pretraining import Pretraining
 from agents.modifications.recipe.replay_ratio import ReplayRatio
 from agents.modifications.resets.resets import Resets
 
@@ -18,7 +20,9 @@ REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
         modification.name: modification
         for modification in (
             ReplayRatio,
+            AdaptiveRatio,
             Resets,
+            Pretraining,  # around the resets, which count the updates that fall due
             RandomShift,
             Intensity,
             Cutout,

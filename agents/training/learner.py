@@ -28,13 +28,13 @@ class Learner:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def train_world_model(self) -> None:
-        """Updates the world model on a batch of replay."""
+    def train_world_model(self) -> Mapping[str, Tensor]:
+        """Updates the world model on a batch of replay; returns the metrics."""
         self._posteriors, metrics = self.agent.train_world_model(self._batch("replay"))
-        self._add(metrics)
+        return self._add(metrics)
 
-    def train_behaviour(self) -> None:
-        """Updates actor and critic on dreams.
+    def train_behaviour(self) -> Mapping[str, Tensor]:
+        """Updates actor and critic on dreams; returns the metrics.
 
         They start from the states of the last update of the world model, or, when dreams have
         started from those already, from the states of another batch.
@@ -42,15 +42,15 @@ class Learner:
         posteriors, self._posteriors = self._posteriors, None
         if posteriors is None:
             posteriors = self.agent.posteriors(self._batch("replay/dreaming"))
-        self._add(self.agent.train_behaviour(posteriors))
+        return self._add(self.agent.train_behaviour(posteriors))
 
-    def validate(self) -> None:
-        """Measures the world model on a batch of validation episodes."""
+    def validate(self) -> Mapping[str, Tensor]:
+        """Measures the world model on a batch of validation episodes; returns the metrics."""
         batch = self._batch("validation/replay", validation=True)
         B, T = batch.reward.shape
         world_model = self.agent.world_model
         draws = self.agent.streams.uniforms("validation", *world_model.uniforms_shape(B, T))
-        self._add(validate(world_model, batch, draws))
+        return self._add(validate(world_model, batch, draws))
 
     def forget(self) -> None:
         """Drops the states that wait for a dream: the model that made them is another now."""
@@ -103,7 +103,8 @@ class Learner:
         draws = self.agent.streams.uniforms(stream, self.agent.config.batch, 2)
         return self.replay.sample(draws, validation=validation)
 
-    def _add(self, metrics: Mapping[str, Tensor]) -> None:
+    def _add(self, metrics: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
+        return metrics

@@ -6,6 +6,7 @@ A generator: who records, shows or stops a run does so from outside.
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
@@ -19,16 +20,18 @@ from agents.training.collector import Collector, EndedEpisode
 from agents.training.environments import Environments, make_environments
 from agents.training.evaluation import evaluate
 from agents.training.learner import DivergedError, Learner
-from agents.training.observer import PROBES, Observer, Pace, Stopwatch
+from agents.training.observer import PROBES, Observer, Pace, Stopwatch, counts
 from agents.training.recipe import (
     Clock,
     Collect,
     Evaluate,
     Event,
+    Result,
     Surgery,
     TrainBehaviour,
     TrainWorldModel,
     Validate,
+    following,
 )
 from agents.training.replay import Replay
 from agents.training.reports import (
@@ -109,7 +112,7 @@ class Run:
         """
         state: dict[str, Any] = dict(checkpoint.state)
         try:
-            self.clock = Clock(**state["clock"])
+            self.clock = Clock.of(state["clock"])
             self.agent.load_state_dict(state["agent"])
             self.replay.load_state_dict(state["replay"])
             self.collector.load_state_dict(state["collector"])
@@ -158,7 +161,10 @@ def train(
         clock = run.clock
         watch, ticker = Stopwatch(clock), Ticker()
         reporter = Reporter(run, observer, watch, budget)
-        for event in parts.recipe(budget, protocol, clock):
+        recipe = parts.recipe(budget, protocol, clock)
+        event = next(recipe, None)
+        while event is not None:
+            result: Result = {}
             if _can_rest(event, clock):
                 yield from reporter.due()
                 if checkpoints is not None and checkpoints.due():
@@ -170,39 +176,44 @@ def train(
                     with watch("collect"):
                         ended = _collect(run, policy)
                     if ended is not None:
+                        result = {"episode_return": ended.episode_return}
                         yield _episode(clock, ended)
                 case TrainWorldModel():
                     with watch("world_model"):
-                        run.learner.train_world_model()
+                        result = run.learner.train_world_model()
                     clock.updates += 1
                 case TrainBehaviour():
                     with watch("behaviour"):
-                        run.learner.train_behaviour()
+                        result = run.learner.train_behaviour()
                     clock.behaviour_updates += 1
                 case Validate():
                     with watch("validate"):
-                        run.learner.validate()
+                        result = run.learner.validate()
                 case Surgery():
-                    yield run.operate(event)
+                    operated = run.operate(event)
+                    result = operated.values
+                    yield operated
                 case Evaluate(episodes=episodes, final=final):
                     yield from run.learner.report(clock)
                     with watch("evaluate"):
-                        results = []
-                        for result in evaluate(
+                        played = []
+                        for episode in evaluate(
                             run.agent,
                             game,
                             protocol,
                             env_frames=clock.env_frames,
                             episodes=episodes,
                         ):
-                            if result is not None:
-                                results.append(result)
+                            if episode is not None:
+                                played.append(episode)
                             elif ticker.due():
                                 yield Progress(clock.env_frames, clock.updates, "evaluate")
-                    yield _evaluation(clock, final, protocol, results)
+                    result = {"mean_return": fmean(one.episode_return for one in played)}
+                    yield _evaluation(clock, final, protocol, played)
                     yield from observer.dreams(clock)
             if ticker.due():
                 yield Progress(clock.env_frames, clock.updates, clock.phase)
+            event = following(recipe, result)
     finally:
         environments.close()
 
@@ -225,6 +236,8 @@ class Reporter:
             yield Metrics(clock.env_frames, clock.updates, values)
         if self._metrics.due(clock):
             yield from self._run.learner.report(clock)
+            values = counts(clock, self._run.agent.config)
+            yield Metrics(clock.env_frames, clock.updates, values)
             yield self._watch.report(clock)
         if self._probes.due(clock) and clock.updates:
             with self._watch("probe"):
@@ -295,7 +308,7 @@ def _episode(clock: Clock, ended: EndedEpisode) -> Episode:
 
 
 def _evaluation(
-    clock: Clock, final: bool, protocol: Protocol, results: list[EpisodeResult]
+    clock: Clock, final: bool, protocol: Protocol, played: list[EpisodeResult]
 ) -> Evaluation:
-    in_order = tuple(sorted(results, key=lambda result: result.episode))
+    in_order = tuple(sorted(played, key=lambda result: result.episode))
     return Evaluation(clock.env_frames, final, protocol.evaluation_policy, in_order)

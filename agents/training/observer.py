@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from agents.config import Budget
+from agents.config import AgentConfig, Budget
 from agents.dreamer.agent import Agent
 from agents.training.dreams import dream_pictures
 from agents.training.plasticity import initial_parameters, plasticity
@@ -64,6 +64,22 @@ class Observer:
         generator = torch.Generator()
         generator.manual_seed(self.agent.streams.integer(owner, env_frames))
         return torch.rand(*shape, generator=generator).to(self.replay.device)
+
+
+def counts(clock: Clock, config: AgentConfig) -> dict[str, float]:
+    """What a run has done so far, and the env_frames per update that the recipe goes by."""
+    imagined = clock.behaviour_updates * config.batch * config.length * config.horizon
+    values = {
+        "recipe/updates": float(clock.updates),
+        "recipe/behaviour_updates": float(clock.behaviour_updates),
+        "recipe/extra_updates": float(clock.extra_updates),
+        "recipe/imagined_steps": float(imagined),
+    }
+    if clock.schedule is not None and clock.behaviour_schedule is not None:
+        behaviour = clock.behaviour_schedule.env_frames_per_update
+        values["recipe/env_frames_per_update"] = clock.schedule.env_frames_per_update
+        values["recipe/behaviour_frames_per_update"] = behaviour
+    return values
 
 
 class Stopwatch:

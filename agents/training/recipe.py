@@ -3,14 +3,15 @@
 Algorithm 1 of the project's source: gather P frames with random actions, then one update of the
 world model and one of the behaviour every E frames, until T frames have been seen.
 
-What comes next follows from the clock alone, so a run that is put back with its clock goes on
-where it was.
+What comes next follows from the clock and from the results of the events, each of which is sent
+back in. Whoever decides by a result keeps in the clock what it has to remember, so a run that is
+put back with its clock goes on where it was.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, SupportsFloat
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 
@@ -83,6 +84,44 @@ class Surgery:
 
 Event = Collect | TrainWorldModel | TrainBehaviour | Validate | Evaluate | Surgery
 
+Result = Mapping[str, SupportsFloat]
+"""What carrying out an event has measured, by the names of the metrics; empty if nothing.
+
+The numbers may be on a device, which waits when one is read: let only who decides by it read it.
+"""
+
+Recipe = Generator[Event, Result, None]
+"""Yields what to do next, and is sent the result."""
+
+
+@dataclass
+class Schedule:
+    """When updates fall due: one every so many env_frames.
+
+    Attributes:
+        env_frames_per_update: E.
+        since: From where on this E holds, in env_frames since the prefill.
+        due: Updates that had fallen due until then.
+    """
+
+    env_frames_per_update: float
+    since: float = 0.0
+    due: int = 0
+
+    def due_at(self, frames: int) -> int:
+        """How many updates have fallen due this many env_frames after the prefill."""
+        return self.due + math.floor((frames - self.since) / self.env_frames_per_update)
+
+    def time_of(self, update: int) -> float:
+        """When an update falls due, in env_frames since the prefill; the first is number 1."""
+        return self.since + (update - self.due) * self.env_frames_per_update
+
+    def changed(self, env_frames_per_update: float, frames: int) -> "Schedule":
+        """Another E from here on; the part of an update that has accumulated is kept."""
+        due = self.due_at(frames)
+        part = (frames - self.since) / self.env_frames_per_update - (due - self.due)
+        return Schedule(env_frames_per_update, frames - part * env_frames_per_update, due)
+
 
 @dataclass
 class Clock:
@@ -97,6 +136,10 @@ class Clock:
         prefilled: The env_frames at which the prefill ended; None before that.
         evaluated: Points of the evaluation grid that have been reached.
         counters: What the wraps around the recipe have to remember, by names of their own.
+        extra_updates: Of the world model, made beside those that fall due.
+        extra_behaviour_updates: Of actor and critic, made beside those that fall due.
+        schedule: Of the world model; None before the prefill has ended.
+        behaviour_schedule: Of actor and critic.
     """
 
     env_frames: int = 0
@@ -106,7 +149,21 @@ class Clock:
     validation_episodes: int = 0
     prefilled: int | None = None
     evaluated: int = 0
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int | float] = field(default_factory=dict)
+    extra_updates: int = 0
+    extra_behaviour_updates: int = 0
+    schedule: Schedule | None = None
+    behaviour_schedule: Schedule | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Clock":
+        """The clock that `dataclasses.asdict` took apart."""
+        schedules = {
+            name: Schedule(**values[name])
+            for name in ("schedule", "behaviour_schedule")
+            if values.get(name) is not None
+        }
+        return cls(**{**values, **schedules})
 
     @property
     def phase(self) -> Literal["prefill", "train"]:
@@ -120,7 +177,7 @@ class BudgetTooSmallError(Exception):
 
 def dreamer_recipe(
     config: AgentConfig, budget: Budget, protocol: Protocol, clock: Clock
-) -> Iterator[Event]:
+) -> Recipe:
     """Yields what to do next, until the budget is spent.
 
     The prefill lasts at least `budget.prefill_frames` and until one training episode, and with a
@@ -141,6 +198,9 @@ def dreamer_recipe(
             clock.prefilled, clock.evaluated = clock.env_frames, clock.env_frames // every
         else:
             yield Collect("random")
+    if clock.schedule is None or clock.behaviour_schedule is None:
+        clock.schedule = Schedule(config.env_frames_per_update)
+        clock.behaviour_schedule = Schedule(config.behaviour_ratio)
     while True:
         yield from _updates(config, clock)
         reached = clock.env_frames // every
@@ -177,18 +237,23 @@ def _too_small(config: AgentConfig, clock: Clock, budget: Budget) -> str:
     return f"the prefill has taken the whole budget of {budget.env_frames} env_frames; raise it"
 
 
-def _updates(config: AgentConfig, clock: Clock) -> Iterator[Event]:
+def _updates(config: AgentConfig, clock: Clock) -> Recipe:
     """Yields the updates that are due, those of pre-training first, and their validations."""
     assert clock.prefilled is not None
     frames = clock.env_frames - clock.prefilled
     alone, both = config.pretrain_world_model_updates, config.pretrain_updates
-    model_due = alone + both + updates_due(config.env_frames_per_update, frames)
-    behaviour_due = both + updates_due(config.behaviour_ratio, frames)
-    while clock.updates < model_due or clock.behaviour_updates < behaviour_due:
-        model_time = _due_time(clock.updates - alone - both, config.env_frames_per_update)
-        behaviour_time = _due_time(clock.behaviour_updates - both, config.behaviour_ratio)
-        behaviour_waits = clock.behaviour_updates < behaviour_due
-        if clock.updates < model_due and not (behaviour_waits and behaviour_time < model_time):
+    while True:
+        assert clock.schedule is not None
+        assert clock.behaviour_schedule is not None
+        model = clock.updates - clock.extra_updates - alone - both
+        behaviour = clock.behaviour_updates - clock.extra_behaviour_updates - both
+        model_waits = model < clock.schedule.due_at(frames)
+        behaviour_waits = behaviour < clock.behaviour_schedule.due_at(frames)
+        if not (model_waits or behaviour_waits):
+            return
+        model_time = _due_time(clock.schedule, model)
+        behaviour_time = _due_time(clock.behaviour_schedule, behaviour)
+        if model_waits and not (behaviour_waits and behaviour_time < model_time):
             yield TrainWorldModel()
             if config.validation_fraction and clock.updates % config.validate_every == 0:
                 yield Validate()
@@ -196,14 +261,48 @@ def _updates(config: AgentConfig, clock: Clock) -> Iterator[Event]:
             yield TrainBehaviour()
 
 
-def _due_time(done: int, env_frames_per_update: float) -> float:
+def _due_time(schedule: Schedule, done: int) -> float:
     """When the next update is due, in frames since the prefill; before 0 in pre-training.
 
     Args:
+        schedule: Of its kind.
         done: Updates so far, without those of pre-training; negative during it.
-        env_frames_per_update: E.
     """
-    return float(done) if done < 0 else (done + 1) * env_frames_per_update
+    return float(done) if done < 0 else schedule.time_of(done + 1)
+
+
+def following(recipe: Recipe, result: Result) -> Event | None:
+    """The event after the one with this result; None at the end."""
+    try:
+        return recipe.send(result)
+    except StopIteration:
+        return None
+
+
+def preceded(recipe: Recipe, before: Callable[[Event], Recipe]) -> Recipe:
+    """Lets a recipe through; what `before` makes of an event comes before it."""
+    event = next(recipe, None)
+    while event is not None:
+        yield from before(event)
+        event = following(recipe, (yield event))
+
+
+def followed(recipe: Recipe, after: Callable[[Event], Recipe]) -> Recipe:
+    """Lets a recipe through; what `after` makes of an event comes after it."""
+    event = next(recipe, None)
+    while event is not None:
+        result = yield event
+        yield from after(event)
+        event = following(recipe, result)
+
+
+def validation_loss(batches: int) -> Generator[Event, Result, float]:
+    """Validates on some batches; returns the mean loss of the world model."""
+    losses = 0.0
+    for _ in range(batches):
+        result = yield Validate()
+        losses += float(result["validation/loss"])
+    return losses / batches
 
 
 def evaluation_interval(protocol: Protocol, budget: Budget) -> int:
@@ -253,5 +352,5 @@ def _counts_part(one: float, other: float, budget: Budget) -> float:
 def planned_updates(config: AgentConfig, budget: Budget) -> int:
     """How many updates the world model gets if the prefill is not extended."""
     learning = budget.env_frames - budget.prefill_frames
-    pretraining = config.pretrain_world_model_updates + config.pretrain_updates
-    return pretraining + updates_due(config.env_frames_per_update, learning)
+    before = config.pretrain_world_model_updates + config.pretrain_updates
+    return before + updates_due(config.env_frames_per_update, learning)

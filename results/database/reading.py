@@ -117,6 +117,22 @@ def runs(engine: Engine, study: str) -> pd.DataFrame:
     return _of_study(engine, study, _RUNS, query)
 
 
+def specifications(engine: Engine, study: str) -> dict[int, str]:
+    """The specification of every finished run of a study, by its id.
+
+    Raises:
+        DatabaseError: If there is no such study.
+    """
+    query = (
+        "SELECT v_runs.run_id, run.specification FROM v_runs JOIN run ON run.id = v_runs.run_id "
+        "WHERE v_runs.study = :study AND v_runs.state = 'finished' ORDER BY v_runs.position"
+    )
+    with read(engine) as session:
+        study_named(session, study)
+        rows = session.execute(text(query), {"study": study})
+        return {int(run_id): str(specification) for run_id, specification in rows}
+
+
 def evaluations(engine: Engine, study: str) -> pd.DataFrame:
     """The test episodes of a study's runs.
 

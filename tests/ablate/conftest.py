@@ -17,7 +17,7 @@ from ablate.cli.main import app
 from ablate.planner import assemble_study
 from ablate.study import StudyFile, parse_study
 from agents.config import AgentConfig, Budget
-from agents.modification import Modification
+from agents.modification import Modification, Proof
 from agents.parts import Parts
 from results.database.engine import open_database
 
@@ -163,6 +163,9 @@ def _setter(setting: str, excluded: frozenset[str]) -> type[Modification]:
 
         def install(self, parts: Parts) -> Parts:
             return parts.with_settings(self.name, **{setting: self.value})
+
+        def proof(self, config: AgentConfig) -> Proof:
+            return Proof(f"{self.name}/value")
 
     return Setter
 

@@ -16,6 +16,7 @@ from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
 from agents.training.learner import Learner
+from agents.training.observer import counts
 from agents.training.recipe import (
     Clock,
     Collect,
@@ -23,6 +24,7 @@ from agents.training.recipe import (
     TrainBehaviour,
     TrainWorldModel,
     Validate,
+    following,
 )
 from agents.training.replay import Replay
 
@@ -176,8 +178,11 @@ def live():
         budget = Budget(env_frames=prefill_frames + env_frames, prefill_frames=prefill_frames)
         rng, state, is_first = np.random.default_rng(6), agent.begin(1), torch.ones(1)
         life = Life(agent, [], [], [])
-        for event in parts.recipe(budget, Protocol(), clock):
+        recipe = parts.recipe(budget, Protocol(), clock)
+        event = next(recipe)
+        while event is not None:
             life.events.append(event)
+            result = {}
             match event:
                 case Collect(policy=policy):
                     clock.env_frames += 4
@@ -189,18 +194,21 @@ def live():
                         is_first = torch.zeros(1)
                         life.actions.append(int(state.action))
                 case TrainWorldModel():
-                    learner.train_world_model()
+                    result = learner.train_world_model()
                     clock.updates += 1
                 case TrainBehaviour():
-                    learner.train_behaviour()
+                    result = learner.train_behaviour()
                     clock.behaviour_updates += 1
                     life.metrics += [report.values for report in learner.report(clock)]
                 case Validate():
-                    learner.validate()
+                    result = learner.validate()
                 case Surgery(owner=owner, number=number, operations=operations):
-                    operate(agent, operations, agent.streams.integer(owner, number))
+                    touched = operate(agent, operations, agent.streams.integer(owner, number))
+                    life.metrics.append({f"{owner}/parameters_touched": float(touched)})
                     learner.forget()
                     state, is_first = agent.begin(1), torch.ones(1)
+            event = following(recipe, result)
+        life.metrics.append(counts(clock, parts.config))
         return life
 
     return live

@@ -4,7 +4,7 @@ import pytest
 
 from agents.assemble import AssemblyError, assemble
 from agents.config import agent_config
-from agents.modification import Modification
+from agents.modification import Modification, Proof
 from agents.modifications import REGISTRY
 from agents.parts import Parts
 
@@ -22,6 +22,9 @@ class SetsGamma(Modification):
 
     def install(self, parts):
         return parts.with_settings(self.name, gamma=self.value)
+
+    def proof(self, config):
+        return Proof("sets_gamma/value")
 
 
 class AlsoSetsGamma(SetsGamma):

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from agents.config import AgentConfig, Budget
-from agents.modification import Example, Modification
+from agents.modification import Example, Modification, Proof
 from agents.parts import Parts
 
 FALLING = {"epsilon": 0.9, "final": 0.1, "falls_until": 140}
@@ -54,6 +54,9 @@ class EpsilonGreedy(Modification):
     def install(self, parts: Parts) -> Parts:
         never = self.epsilon == 0 and not self.final
         return parts if never else parts.with_act_wrapper(EpsilonGreedyActions(self))
+
+    def proof(self, config: AgentConfig) -> Proof:
+        return Proof(f"{self.name}/actions_replaced")
 
     def epsilon_at(self, env_frames: int) -> float:
         """ε after so many env_frames: linear from the run's start to `falls_until`."""

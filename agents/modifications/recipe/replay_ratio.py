@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from agents.config import AgentConfig, Budget
-from agents.modification import Example, Modification
+from agents.modification import Example, Modification, Proof
 from agents.parts import Parts
 from agents.training.recipe import first_difference
 
@@ -49,3 +49,8 @@ class ReplayRatio(Modification):
 
     def install(self, parts: Parts) -> Parts:
         return parts.with_settings(self.name, **self.model_dump())
+
+    def proof(self, config: AgentConfig) -> Proof:
+        if self.env_frames_per_update != config.env_frames_per_update:
+            return Proof("recipe/env_frames_per_update", config.env_frames_per_update)
+        return Proof("recipe/behaviour_frames_per_update", config.behaviour_ratio)

@@ -12,7 +12,6 @@ the world model alone follow for recovery; they are taken from those to come, so
 of updates stays that of the base.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -20,15 +19,17 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget
-from agents.modification import Example, Modification
+from agents.modification import Example, Modification, Proof
 from agents.parts import Parts
 from agents.training.recipe import (
     Clock,
     Event,
     Operation,
+    Recipe,
     Surgery,
     Tag,
     TrainWorldModel,
+    followed,
     planned_updates,
     updates_due,
 )
@@ -98,6 +99,9 @@ class Resets(Modification):
     def install(self, parts: Parts) -> Parts:
         return parts.with_recipe_wrap(ResettingRecipe(self)) if self.operations else parts
 
+    def proof(self, config: AgentConfig) -> Proof:
+        return Proof(f"{self.name}/parameters_touched")
+
     @property
     def operations(self) -> tuple[Operation, ...]:
         """What one reset does."""
@@ -131,23 +135,25 @@ class ResettingRecipe:
         return self.settings.determinants()
 
     def __call__(
-        self, events: Iterator[Event], config: AgentConfig, budget: Budget, clock: Clock
-    ) -> Iterator[Event]:
+        self, recipe: Recipe, config: AgentConfig, budget: Budget, clock: Clock
+    ) -> Recipe:
         """Lets a reset and its recovery follow the update with which an interval is full."""
         settings, counters = self.settings, clock.counters
         interval, last = settings.schedule(config, budget)
-        yield from _recovered(clock)  # of a run that was left in the middle of it
-        for event in events:
-            yield event
-            due = min(clock.updates, last) // interval
+
+        def reset(event: Event) -> Recipe:
+            due = min(clock.updates - clock.extra_updates, last) // interval
             if isinstance(event, TrainWorldModel) and due > counters.get(RESETS, 0):
                 counters[RESETS] = due
                 counters[RECOVERY] = round(settings.recovery_fraction * interval)
                 yield Surgery(self.name, due, settings.operations)
                 yield from _recovered(clock)
 
+        yield from _recovered(clock)  # of a run that was left in the middle of it
+        yield from followed(recipe, reset)
 
-def _recovered(clock: Clock) -> Iterator[Event]:
+
+def _recovered(clock: Clock) -> Recipe:
     while clock.counters.get(RECOVERY, 0):
         yield TrainWorldModel()
         clock.counters[RECOVERY] -= 1

@@ -42,12 +42,14 @@ def modification(request):
     return request.param
 
 
-def base_config(*modifications):
-    """The micro agent with whatever the modifications require of the base."""
+def base_config(*modifications, example=None):
+    """The micro agent with whatever the modifications, or an example, require of the base."""
     required = {}
     for modification in modifications:
         required |= modification.requires
-    return agent_config("micro", **required)
+        if modification.requires_validation:
+            required["validation_fraction"] = 0.25
+    return agent_config("micro", **required, **(example.base if example else {}))
 
 
 def with_example(modification, i=0):
@@ -125,11 +127,21 @@ def test_with_its_example_the_agent_or_the_events_differ_from_the_base(modificat
     assert live(arm(modification)).outcome != live(Parts(base_config(modification))).outcome
 
 
+def test_what_proves_that_it_acts_is_recorded_and_moves(modification, live):
+    config, item = base_config(modification), with_example(modification)
+    proof = item.proof(config)
+    lives = live(Parts(config)), live(assemble(config, [item]))
+    base, own = ([m[proof.metric] for m in one.metrics if proof.metric in m] for one in lives)
+    assert set(base) <= {proof.idle}
+    assert own
+    assert set(own) != {proof.idle}
+
+
 @pytest.mark.parametrize(("modification", "example"), EXAMPLES)
 def test_every_field_matters(modification, example, live):
-    settings = dict(example.settings)
+    settings, config = dict(example.settings), base_config(modification, example=example)
     outcomes = [
-        live(assemble(base_config(modification), [modification.model_validate(values)])).outcome
+        live(assemble(config, [modification.model_validate(values)])).outcome
         for values in (settings, {**settings, example.field: example.other})
     ]
     assert outcomes[0] != outcomes[1]

@@ -349,5 +349,5 @@ def test_a_recipe_put_back_with_its_clock_goes_on_with_the_same_events(stop):
         done.append((clock.env_frames, event))
         clock.updates += isinstance(event, TrainWorldModel)
         clock.behaviour_updates += isinstance(event, TrainBehaviour)
-    rest = carry_out(config, budget, clock=Clock(**asdict(clock)))
+    rest = carry_out(config, budget, clock=Clock.of(asdict(clock)))
     assert done + rest == whole

@@ -86,7 +86,7 @@ def test_a_run_that_is_taken_up_resets_at_the_same_points(stop):
     settings = Resets(every_updates=8, recovery_fraction=0.5)
     whole, _ = carry_out(settings)
     before, clock = carry_out(settings, stop=stop)
-    rest, _ = carry_out(settings, Clock(**asdict(clock)))
+    rest, _ = carry_out(settings, Clock.of(asdict(clock)))
     assert before + rest == whole
 
 

@@ -1,0 +1,100 @@
+"""A toggle that did nothing in a finished run is found out."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from ablate import planner
+from ablate.activation import silent
+from ablate.planner import assemble_study
+from ablate.runspec import RunSpec
+from agents.training.reports import EpisodeResult, Evaluation, Metrics, Report
+
+PROOFS = {
+    "random_shift": ("random_shift/inputs_changed", 0.0),
+    "replay_ratio": ("recipe/env_frames_per_update", 64.0),
+}
+
+
+def training(shifted: float | None, every: float) -> Callable[..., Iterator[Report]]:
+    """A stand-in that records how much was shifted, and at which ratio it was updated."""
+
+    def train(spec: RunSpec, *_: object) -> Iterator[Report]:
+        changed = {} if shifted is None else {"random_shift/inputs_changed": shifted}
+        for env_frames in (1000, 2000):
+            values = changed | {"recipe/env_frames_per_update": every}
+            yield Metrics(env_frames, 10, values)
+        result = EpisodeResult(0, 1.0, 4, False, (0,))
+        yield Evaluation(2000, True, "argmax", (result,))
+
+    return train
+
+
+def found(engine: Engine) -> list[tuple[str, str]]:
+    return [(one.arm, one.modification) for one in silent(engine, "mini")]
+
+
+def test_a_run_is_submitted_with_what_would_prove_its_modifications(parsed) -> None:
+    runs = {run.arm: run for run in assemble_study(parsed()).runs}
+    specs = {arm: RunSpec.from_json(run.specification) for arm, run in runs.items()}
+    assert specs["base"].proofs == {}
+    assert specs["full"].proofs == PROOFS
+    without = replace(specs["full"], proofs={})
+    assert without.identity == specs["full"].identity
+    assert RunSpec.from_json(specs["full"].to_json()) == specs["full"]
+
+
+def test_a_modification_that_acted_is_not_flagged(work, submitted) -> None:
+    work(training(shifted=0.98, every=32.0))
+    assert found(submitted) == []
+
+
+@pytest.mark.parametrize("shifted", [0.0, None])
+def test_a_modification_that_stayed_silent_is_flagged(work, submitted, shifted) -> None:
+    work(training(shifted=shifted, every=32.0))
+    assert found(submitted) == [
+        ("full", "random_shift"),
+        ("base+augmentation", "random_shift"),
+    ]
+
+
+def test_a_ratio_that_stayed_the_bases_is_flagged(work, submitted) -> None:
+    work(training(shifted=0.5, every=64.0))
+    assert found(submitted) == [("full", "replay_ratio"), ("base+ratio", "replay_ratio")]
+
+
+def test_a_run_that_is_not_finished_is_not_judged(submitted) -> None:
+    assert found(submitted) == []
+
+
+def test_a_run_from_before_there_were_proofs_is_not_judged(parsed, engine) -> None:
+    text = RunSpec.from_json(assemble_study(parsed()).runs[0].specification).to_json()
+    values = json.loads(text)
+    del values["proofs"]
+    assert RunSpec.from_json(json.dumps(values)).proofs == {}
+
+
+def test_status_says_which_toggles_did_nothing(work, ablate, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    work(training(shifted=0.0, every=32.0))
+    shown = ablate("status", "mini").stdout
+    assert "Did nothing" in shown
+    assert "random_shift/inputs_changed" in shown
+    listed = json.loads(ablate("status", "mini", "--json").stdout)["silent"]
+    assert [one["arm"] for one in listed] == ["full", "base+augmentation"]
+    assert listed[0]["modification"] == "random_shift"
+    assert listed[0]["metric"] == "random_shift/inputs_changed"
+
+
+def test_status_is_quiet_where_everything_acted(work, ablate) -> None:
+    work(training(shifted=0.5, every=32.0))
+    assert "Did nothing" not in ablate("status", "mini").stdout
+    assert json.loads(ablate("status", "mini", "--json").stdout)["silent"] == []
+
+
+def test_status_can_be_asked_before_anything_is_finished(submitted: Engine, ablate) -> None:
+    assert json.loads(ablate("status", "mini", "--json").stdout)["silent"] == []
+    assert planner.existing_database(str(submitted.url)) is not None
