@@ -27,7 +27,7 @@ def training(shifted: float | None, every: float) -> Callable[..., Iterator[Repo
         for env_frames in (1000, 2000):
             values = changed | {"recipe/env_frames_per_update": every}
             yield Metrics(env_frames, 10, values)
-        result = EpisodeResult(0, 1.0, 4, False, (0,))
+        result = EpisodeResult(0, 1.0, 4, False, (4,))
         yield Evaluation(2000, True, "argmax", (result,))
 
     return train
@@ -48,7 +48,8 @@ def test_a_run_is_submitted_with_what_would_prove_its_modifications(parsed) -> N
 
 
 def test_a_modification_that_acted_is_not_flagged(work, submitted) -> None:
-    work(training(shifted=0.98, every=32.0))
+    said = work(training(shifted=0.98, every=32.0))
+    assert [one["arm"] for one in said if one["event"] == "finished"]
     assert found(submitted) == []
 
 

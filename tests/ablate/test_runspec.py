@@ -51,7 +51,7 @@ def test_how_an_agent_is_spelled_does_not_change_the_identity() -> None:
 
 
 def test_every_field_is_a_determinant_or_spelling() -> None:
-    spelling = {"config", "modifications"}
+    spelling = {"config", "modifications", "proofs"}
     assert set(SPEC.determinants) | spelling == set(RunSpec.__dataclass_fields__)
 
 
