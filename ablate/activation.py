@@ -43,19 +43,11 @@ def silent(engine: Engine, study: str) -> tuple[Silent, ...]:
         for run_id, text in reading.specifications(engine, study).items()
     }
     acted = _acted(engine, study, {proof for own in proofs.values() for proof in own.values()})
-    runs = reading.runs(engine, study).set_index("run_id")
     return tuple(
-        Silent(
-            run_id=run_id,
-            arm=str(runs.at[run_id, "arm"]),
-            game=str(runs.at[run_id, "game"]),
-            seed=int(runs.at[run_id, "seed"]),
-            modification=name,
-            metric=proof[0],
-        )
-        for run_id, own in proofs.items()
-        for name, proof in own.items()
-        if run_id not in acted[proof]
+        Silent(run["run_id"], run["arm"], run["game"], run["seed"], name, proof[0])
+        for run in reading.runs(engine, study).to_dict("records")
+        for name, proof in proofs.get(run["run_id"], {}).items()
+        if run["run_id"] not in acted[proof]
     )
 
 

@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as declared
 from typing import ClassVar
 
 from agents.config import AgentConfig, Budget
@@ -24,7 +25,7 @@ class Example:
     settings: Mapping[str, object]
     field: str
     other: object
-    base: Mapping[str, object] = field(default_factory=dict)
+    base: Mapping[str, object] = declared(default_factory=dict)
 
 
 @dataclass(frozen=True)
