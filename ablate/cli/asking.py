@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from ablate.cli.bars import bootstrap_bar
 from ablate.cli.options import (
     ArmsOption,
     AtOption,
@@ -42,7 +43,7 @@ NAMES: Final = tuple(_SHARED)
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the shared options; it gets them as one value, `options`.
+    """Gives a command the shared options as one value, `options`, and a bar while it bootstraps.
 
     Args:
         command: Has a parameter `options`, and no parameter of the name of a shared one.
@@ -57,7 +58,8 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def asking(**words: Any) -> None:
         asked = {name: words.pop(name) for name in NAMES}
-        command(**words, options=options_of(**asked))
+        with bootstrap_bar():
+            command(**words, options=options_of(**asked))
 
     asking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     asking.__annotations__ = {one.name: one.annotation for one in parameters}

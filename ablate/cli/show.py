@@ -1,5 +1,6 @@
 """Commands that read: where a study stands, and what it found. None of them needs torch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,7 @@ def table(
     options: "Options",
     kind: Annotated[
         str,
-        typer.Option(help="scores, hns, aggregates, effects or interactions."),
+        typer.Option(help="scores, hns, aggregates, effects, interactions or compute."),
     ] = "hns",
     format: Annotated[
         str, typer.Option(help="rich, markdown, latex, csv, json or html.")
@@ -127,8 +128,9 @@ def plot(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help="curves, aggregates, effects, interactions, interference, pairs, combinations, "
-            "one_at_a_time or waterfall; repeat for several, all unless given.",
+            help="curves, aggregates, profiles, improvement, efficiency, setting, effects, "
+            "interactions, interference, pairs, combinations, one_at_a_time or waterfall; repeat "
+            "for several, all unless given.",
             show_default=False,
         ),
     ] = None,
@@ -144,6 +146,10 @@ def plot(
     format: Annotated[
         str, typer.Option(help="Any of svg, pdf and png, separated by commas.")
     ] = "svg,pdf,png",
+    columns: Annotated[
+        int,
+        typer.Option(min=1, max=2, help="Columns of a two-column paper that a figure spans."),
+    ] = 2,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Draw figures into files, with their numbers as CSV.
@@ -169,6 +175,7 @@ def plot(
             f"`ablate plot {study}` draws a study and takes no run. `ablate plot dreams {run}` "
             "draws the dreams of a run."
         )
+    options = replace(options, columns=columns)
     name = study_name(study)
     data = load(open_database(db), name)
     folder = output if output is not None else Path(f"{name}_figures")

@@ -4,6 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from results.figures.combinations import draw_combinations
+from results.figures.comparisons import (
+    draw_efficiency,
+    draw_improvement,
+    draw_profiles,
+    draw_setting,
+)
 from results.figures.drawn import FORMATS, Drawn, save
 from results.figures.dreams import draw_dreams
 from results.figures.effects import draw_effects, draw_interactions
@@ -12,7 +18,7 @@ from results.figures.one_at_a_time import draw_one_at_a_time
 from results.figures.pair_lines import draw_pairs
 from results.figures.runs import draw_aggregates, draw_curves
 from results.figures.waterfall import draw_waterfall
-from results.statistics.errors import UnknownName, nearest
+from results.statistics.errors import StatisticsError, UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
@@ -21,6 +27,10 @@ __all__ = ["FORMATS", "KINDS", "Drawn", "draw", "draw_dreams", "save"]
 _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "curves": draw_curves,
     "aggregates": draw_aggregates,
+    "profiles": draw_profiles,
+    "improvement": draw_improvement,
+    "efficiency": draw_efficiency,
+    "setting": draw_setting,
     "effects": draw_effects,
     "interactions": draw_interactions,
     "interference": draw_interference,
@@ -30,6 +40,8 @@ _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "waterfall": draw_waterfall,
 }
 KINDS: Final = tuple(_DRAW)
+ONE_COLUMN: Final = ("curves", "aggregates", "profiles", "improvement", "efficiency", "setting")
+"""The figures that can be drawn for one column of a paper."""
 
 
 def draw(kind: str, data: StudyData, options: Options) -> Drawn:
@@ -46,4 +58,8 @@ def draw(kind: str, data: StudyData, options: Options) -> Drawn:
     """
     if kind not in _DRAW:
         raise UnknownName(f"There is no figure {kind!r}: {nearest(kind, KINDS)}")
+    if options.columns == 1 and kind not in ONE_COLUMN:
+        raise StatisticsError(
+            f"The figure {kind} needs two columns; those that fit one are {', '.join(ONE_COLUMN)}."
+        )
     return _DRAW[kind](data, options)

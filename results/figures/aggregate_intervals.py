@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
-from results.statistics.aggregates import LOWER_IS_BETTER, METRICS, Aggregate, Aggregates
+from results.statistics.aggregates import LOWER_IS_BETTER, Aggregate, Aggregates
 
 ROW_INCHES: Final = 0.2
 LINE_LETTERS: Final = 40  # longer names of arms go on in another line
@@ -22,43 +22,64 @@ TITLES: Final[Mapping[str, str]] = {
 
 
 def draw(
-    aggregates: Aggregates, *, arms: Sequence[str], reference: str | None, note: str
+    aggregates: Aggregates,
+    *,
+    arms: Sequence[str],
+    reference: str | None,
+    note: str,
+    width: float = style.TWO_COLUMNS,
 ) -> Figure:
-    """Draws one panel per aggregate, one row per arm.
+    """Draws one panel per aggregate, one row per arm; two in a row where the page is narrow.
 
     Args:
         aggregates: Every aggregate of every arm.
         arms: Rows, from the top.
         reference: The arm whose estimate is drawn through all rows; None for none.
         note: The lines at the foot.
+        width: Inches.
     """
-    runs = {one.arm: one.runs for one in aggregates.values}
-    labels = [style.broken(f"{arm} (n = {runs.get(arm, 0)})", LINE_LETTERS) for arm in arms]
+    note = style.wrapped_note(note, width)
+    runs = {one.arm: _runs(one) for one in aggregates.values}
+    letters = LINE_LETTERS if width >= style.TWO_COLUMNS else 18
+    labels = [style.broken(f"{arm} (n = {runs.get(arm, '0')})", letters) for arm in arms]
     lines = [line for label in labels for line in label.splitlines()]
     longest = max(map(len, lines))
     points = 7.0 if longest <= 30 else 5.8
-    width, left = style.TWO_COLUMNS, 0.18 + 0.0083 * points * longest
+    left = 0.18 + 0.0083 * points * longest
+    shown = aggregates.shown
+    across = len(shown) if width >= style.TWO_COLUMNS else min(2, len(shown))
+    down = -(-len(shown) // across)
     head, foot = 0.45, 0.66 + style.more_foot(note)
     row = max(ROW_INCHES, 0.105 * max(label.count("\n") + 1 for label in labels))
-    height = head + foot + row * len(arms)
+    between = 0.72
+    panel = row * len(arms)
+    height = head + foot + down * panel + (down - 1) * between
     figure = Figure(figsize=(width, height))
-    grid = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
     figure.subplots_adjust(
         left=left / width, right=1 - 0.12 / width, top=1 - head / height, bottom=foot / height,
-        wspace=0.14,
+        wspace=0.14, hspace=between / panel,
     )  # fmt: skip
-    for axes, metric in zip(grid, METRICS, strict=True):
-        mine = {one.arm: one for one in aggregates.values if one.metric == metric}
-        draw_panel(axes, mine, arms, reference=reference)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes, metric in zip(grid.flat, shown, strict=False):
+        draw_panel(
+            axes, {one.arm: one for one in aggregates.of(metric)}, arms, reference=reference
+        )
         axes.set_title(TITLES[metric], pad=12)
         hint = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
         axes.text(
             0.5, 1.0, hint, ha="center", va="bottom", fontsize=style.SMALL, color="#555555",
             transform=axes.transAxes,
         )  # fmt: skip
-    grid[0].set_yticks(range(len(arms)), labels, fontsize=points, linespacing=1.0)
+    grid[0, 0].set_yticks(range(len(arms)), labels, fontsize=points, linespacing=1.0)
     style.foot_note(figure, note)
     return figure
+
+
+def _runs(one: Aggregate) -> str:
+    """The runs per game, or the fewest and the most."""
+    return str(one.runs) if one.runs == one.most_runs else f"{one.runs} to {one.most_runs}"
 
 
 def draw_panel(

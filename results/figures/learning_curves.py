@@ -14,6 +14,7 @@ from results.figures import style
 
 PANEL_INCHES: Final = 1.05
 NARROWEST_INCHES: Final = 1.35  # with more games than fit at this width the page grows
+NARROWEST_IN_ONE_COLUMN: Final = 0.85
 MOST_VECTOR_DOTS: Final = 2000  # more would make a vector file slow to open
 FAINT: Final = 0.4
 
@@ -35,7 +36,14 @@ class Curves:
     expected: int
 
 
-def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str) -> Figure:
+def draw(
+    curves: Curves,
+    *,
+    arms: Sequence[str],
+    games: Sequence[str],
+    note: str,
+    page: float = style.TWO_COLUMNS,
+) -> Figure:
     """Draws one column per game and one row per arm, with one scale per game.
 
     Args:
@@ -43,10 +51,16 @@ def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str
         arms: Rows, from the top.
         games: Columns, from the left.
         note: The line at the foot.
+        page: Inches of the paper; the figure is wider where the games need it.
     """
-    width = max(style.TWO_COLUMNS, 0.6 + NARROWEST_INCHES * len(games))
+    narrow = page < style.TWO_COLUMNS
+    panel = NARROWEST_IN_ONE_COLUMN if narrow else NARROWEST_INCHES
+    width = max(page, 0.6 + panel * len(games))
+    note = style.wrapped_note(note, width)
     seeds = sorted(set(curves.evaluations["seed"]) | set(curves.episodes["seed"]))
-    head, foot = 0.42, 0.95
+    across = 3 if narrow else 8
+    legend = -(-(len(seeds) + 2) // across) - 1
+    head, foot = 0.42, 0.95 + style.more_foot(note) + 0.14 * legend
     height = head + foot + len(arms) * (PANEL_INCHES + 0.3)
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(len(arms), len(games), sharex=True, sharey="col", squeeze=False)
@@ -56,7 +70,7 @@ def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str
         top=1 - head / height,
         bottom=foot / height,
         hspace=0.3 / PANEL_INCHES,
-        wspace=0.32,
+        wspace=0.55 if narrow else 0.32,
     )
     for row, arm in enumerate(arms):
         for column, game in enumerate(games):
@@ -74,12 +88,20 @@ def draw(curves: Curves, *, arms: Sequence[str], games: Sequence[str], note: str
             middle, 1 - 0.08 / height, game, ha="center", va="top", fontsize=8.5,
             fontweight="bold",
         )  # fmt: skip
-    _label_frames(grid[-1], curves)
+    unit = _label_frames(grid[-1], curves)
+    if narrow:
+        middle = (grid[-1, 0].get_position().x0 + grid[-1, -1].get_position().x1) / 2
+        figure.text(middle, (foot - 0.27) / height, unit, ha="center", va="top", fontsize=7.5)
+        for axes in grid.flat:
+            axes.yaxis.set_major_formatter(FuncFormatter(_short))
+    else:
+        for axes in grid[-1]:
+            axes.set_xlabel(unit)
     figure.legend(
         handles=_handles(seeds, curves),
         loc="lower center",
-        ncols=min(8, len(seeds) + 2),
-        bbox_to_anchor=(0.5, 0.2 / height),
+        ncols=min(across, len(seeds) + 2),
+        bbox_to_anchor=(0.5, (0.2 + style.more_foot(note)) / height),
     )
     style.foot_note(figure, note)
     return figure
@@ -145,6 +167,10 @@ def _thousands(value: float, _: int | None = None) -> str:
     return f"{value:,g}".replace("-", "−") if abs(value) < 1e6 else f"{value:.3g}"
 
 
+def _short(value: float, _: int | None = None) -> str:
+    return _thousands(value) if abs(value) < 10_000 else f"{_thousands(value / 1000)}k"
+
+
 def _say_what_is_there(axes: Axes, evaluations: pd.DataFrame, expected: int) -> None:
     """Counts the seeds in a panel where some are missing."""
     there = evaluations["seed"].nunique()
@@ -158,16 +184,21 @@ def _say_what_is_there(axes: Axes, evaluations: pd.DataFrame, expected: int) -> 
     )  # fmt: skip
 
 
-def _label_frames(lowest: Sequence[Axes], curves: Curves) -> None:
-    """Writes env frames in thousands or millions."""
+def frames_unit(last: float) -> tuple[float, str]:
+    """In what env frames are counted up to here, and what that is called."""
+    return (1e6, "millions") if last >= 2e6 else (1e3, "thousands")
+
+
+def _label_frames(lowest: Sequence[Axes], curves: Curves) -> str:
+    """Writes env frames in thousands or millions, and returns the words for that."""
     ends = [frame["env_frames"].max() for frame in (curves.evaluations, curves.episodes)]
     last = max((float(end) for end in ends if not pd.isna(end)), default=0.0)
-    unit, name = (1e6, "millions") if last >= 2e6 else (1e3, "thousands")
+    unit, name = frames_unit(last)
     for axes in lowest:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
-        axes.set_xlabel(f"env frames ({name})")
         axes.set_xlim(left=0)
+    return f"env frames ({name})"
 
 
 def _handles(seeds: Sequence[int], curves: Curves) -> list[Line2D]:

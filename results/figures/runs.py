@@ -12,6 +12,7 @@ from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
 from results.statistics.scores import chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
+from results.tables.captions import uneven
 
 EPISODES = "episode_return"
 POINTS = ["arm", "game", "seed", "env_frames", "value"]
@@ -55,7 +56,9 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
     seeds = counted(len(study.seeds), "seed")
     note = f"one line per run ({of_all}, {seeds}) · raw returns · up to {end:,} env frames"
     with style.house_style():
-        figure = learning_curves.draw(curves, arms=arms, games=games, note=note)
+        figure = learning_curves.draw(
+            curves, arms=arms, games=games, note=note, page=style.width(options.columns)
+        )
     caption = (
         "Mean return of the episodes of each evaluation, one coloured line per "
         f"seed ({of_all} evaluated). Dots: returns of training episodes. "
@@ -99,8 +102,9 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
             note=captions.foot(
                 scores, interval, captions.TOO_NARROW if aggregates.too_narrow else ""
             ),
+            width=style.width(options.columns),
         )
-    games = aggregates.matrices.games
+    games = aggregates.games
     caption = (
         f"Aggregate scores over {counted(len(games), 'game')} ({', '.join(games)}). "
         "Mean and median are over per-game means; the interquartile mean and the optimality gap "
@@ -113,8 +117,8 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
             f" About the intervals: {TOO_NARROW[0].lower()}{TOO_NARROW[1:]} Bars that lie apart "
             "are no test of a difference: the effects have one."
         )
-    if few := captions.left_out(scores):
-        caption += f" {few}"
+    if words := uneven(aggregates):
+        caption += f" {words}"
     return Drawn(
         f"{data.study.name}_aggregates",
         "Aggregate scores",

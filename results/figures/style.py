@@ -143,6 +143,17 @@ def foot_note(figure: Figure, text: str) -> None:
     )  # fmt: skip
 
 
+def width(columns: int) -> float:
+    """Returns the inches of one or two columns of a two-column paper."""
+    return ONE_COLUMN if columns == 1 else TWO_COLUMNS
+
+
+def wrapped_note(note: str, inches: float) -> str:
+    """Breaks the lines of a foot note where the page is narrow."""
+    letters = int((inches - 0.1) / 0.049)
+    return "\n".join(wrapped(line, letters) for line in note.split("\n"))
+
+
 def more_foot(text: str) -> float:
     """Returns the inches that a foot note takes beyond its first line."""
     return 0.115 * text.count("\n")

@@ -1,61 +1,99 @@
-"""Aggregates over games with stratified bootstrap intervals: rliable, with its traps closed.
+"""Aggregates over games with stratified bootstrap intervals.
 
 Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
-arXiv:2108.13264. The bootstrap resamples runs within each game, independently per game, and
-takes percentiles. Mean and median are over per-game means; interquartile mean (IQM) and
-optimality gap are over all runs x games.
+arXiv:2108.13264. Mean and median are over per-game means; interquartile mean (IQM) and optimality
+gap are over all runs x games. Where games have unequal numbers of runs every game weighs the same,
+and so do the runs of one game; with equal numbers that is what rliable computes.
+
+The clipped mean takes each game's mean score between 0 and 1 (Badia et al., arXiv:2003.13350); the
+human gap is how far each game's mean falls short of 1 (Dabney et al., arXiv:1806.06923).
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from results.statistics.errors import StatisticsError
+from results.statistics import stratified
+from results.statistics.errors import IncompleteStudy, StatisticsError
 from results.statistics.intervals import NO_SPREAD, ONE_SEED
 from results.statistics.options import Options
-from results.statistics.scores import Matrices, Scores
+from results.statistics.scores import Scores
 
 FEW_RUNS = 10  # with fewer per game the percentile bootstrap covers visibly too little
 TOO_NARROW = (
     "With few runs they are too narrow (simulated contrasts are covered by 83% of 95% intervals "
     "at 3 runs, by 91% at 5)."
 )
-NO_RUN = "no seed has every game yet"
+NO_RUN = "a game has no run yet"
+QUARTER = 0.25 + 1e-12  # of the weight; sums of reciprocals are not exact
 
 
 def mean(scores: np.ndarray) -> float:
     """Mean over games of the per-game mean, of scores [runs, games]."""
-    return float(scores.mean(axis=0).mean())
+    return float(_per_game(scores).mean())
 
 
 def median(scores: np.ndarray) -> float:
     """Median over games of the per-game mean, of scores [runs, games]."""
-    return float(np.median(scores.mean(axis=0)))
+    return float(np.median(_per_game(scores)))
 
 
 def iqm(scores: np.ndarray) -> float:
-    """Interquartile mean: of all runs x games, without int(n / 4) lowest and highest."""
-    ordered = np.sort(scores, axis=None)
-    cut = int(0.25 * ordered.size)
-    return float(ordered[cut : ordered.size - cut].mean())
+    """Interquartile mean: of all runs x games, without the lowest and the highest quarter.
+
+    The scores left out at each end are those whose weights together are at most a quarter: int(n /
+    4) of n where all weigh the same.
+    """
+    if not np.isnan(scores).any():
+        ordered = np.sort(scores, axis=None)
+        cut = int(0.25 * ordered.size)
+        return float(ordered[cut : ordered.size - cut].mean())
+    present = ~np.isnan(scores)
+    order = np.argsort(scores[present])
+    ordered, heavy = scores[present][order], stratified.weights(scores)[present][order]
+    kept = (np.cumsum(heavy) > QUARTER) & (np.cumsum(heavy[::-1])[::-1] > QUARTER)
+    return float(np.average(ordered[kept], weights=heavy[kept]))
 
 
 def optimality_gap(scores: np.ndarray) -> float:
     """How far the scores, each counted at most 1 (human), fall short of 1 on average."""
-    return float(1 - np.minimum(scores, 1).mean())
+    return float(1 - _per_game(np.minimum(scores, 1)).mean())
 
 
-METRICS: dict[str, Callable[[np.ndarray], float]] = {
+def clipped_mean(scores: np.ndarray) -> float:
+    """Mean over games of the per-game mean, each counted at least 0 and at most 1."""
+    return float(np.clip(_per_game(scores), 0, 1).mean())
+
+
+def human_gap(scores: np.ndarray) -> float:
+    """How far the games' means, each counted at most 1 (human), fall short of 1 on average."""
+    return float(1 - np.minimum(_per_game(scores), 1).mean())
+
+
+def _per_game(scores: np.ndarray) -> np.ndarray:
+    """[games], the mean over the runs of each."""
+    means = scores.mean(axis=0)
+    return np.asarray(np.nanmean(scores, axis=0) if np.isnan(means).any() else means)
+
+
+METRICS: Final[Mapping[str, Callable[[np.ndarray], float]]] = {
     "mean": mean,
     "median": median,
     "iqm": iqm,
     "optimality_gap": optimality_gap,
 }
-LOWER_IS_BETTER = ("optimality_gap",)
+"""What tables and figures show."""
+CLIPPED: Final[Mapping[str, Callable[[np.ndarray], float]]] = {
+    "clipped_mean": clipped_mean,
+    "human_gap": human_gap,
+}
+"""What is in the numbers besides."""
+ALL: Final = {**METRICS, **CLIPPED}
+LOWER_IS_BETTER: Final = ("optimality_gap", "human_gap")
 
 
 @dataclass(frozen=True)
@@ -64,11 +102,13 @@ class Aggregate:
 
     Attributes:
         arm: The arm.
-        metric: A key of METRICS.
-        value: Point estimate; NaN where no run is complete.
+        metric: A key of ALL.
+        value: Point estimate; NaN where a game has no run.
         low: Lower end of the interval; NaN where there is none.
         high: Upper end of the interval.
-        runs: Runs per game that went in.
+        runs: Runs per game that went in; of the game with the fewest.
+        games: Games.
+        most_runs: Runs of the game with the most.
         note: Why there is no interval, or no value; else empty.
     """
 
@@ -78,6 +118,8 @@ class Aggregate:
     low: float
     high: float
     runs: int
+    games: int
+    most_runs: int
     note: str
 
 
@@ -87,7 +129,8 @@ class Aggregates:
 
     Attributes:
         values: One per arm and metric, arms in order.
-        matrices: The scores that went in, and what was left out of them.
+        games: The games that went in.
+        dropped_games: The games left out because an arm has no run of them.
         normalization: Identifier of the table of random and human returns.
         env_frames: Where the arms are compared.
         ci: Level of the intervals.
@@ -96,7 +139,8 @@ class Aggregates:
     """
 
     values: tuple[Aggregate, ...]
-    matrices: Matrices
+    games: tuple[str, ...]
+    dropped_games: tuple[str, ...]
     normalization: str
     env_frames: int
     ci: float
@@ -108,74 +152,96 @@ class Aggregates:
         """Whether an interval rests on so few runs that it is narrower than it says."""
         return any(one.runs < FEW_RUNS and math.isfinite(one.low) for one in self.values)
 
+    @property
+    def uneven(self) -> bool:
+        """Whether an arm has more runs of one game than of another."""
+        return any(one.runs < one.most_runs for one in self.values)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics that say something of their own.
+
+        Over one game the median is the mean; so is the IQM while no arm has four scores, of
+        which it would leave out two.
+        """
+        scores = max((one.most_runs * one.games for one in self.values), default=0)
+        same = {"median": len(self.games) == 1, "iqm": len(self.games) == 1 and scores < 4}
+        return tuple(metric for metric in METRICS if not same.get(metric, False))
+
+    def of(self, metric: str) -> list[Aggregate]:
+        """One metric of every arm, in order."""
+        return [one for one in self.values if one.metric == metric]
+
 
 def aggregate(
     arm: str, scores: np.ndarray, *, ci: float, resamples: int, seed: int
 ) -> tuple[Aggregate, ...]:
-    """All METRICS of one arm, with percentile intervals from the stratified bootstrap.
+    """ALL metrics of one arm, with percentile intervals from the stratified bootstrap.
 
     The interval depends on the scores and the seed alone, not on other arms or earlier calls.
 
     Args:
         arm: Name of the arm.
-        scores: [runs, games] human-normalised scores; no row means that there is no run.
+        scores: [runs, games] human-normalised scores, as `stratified.interval` takes them; no
+            row means that there is no run.
         ci: Level of the intervals.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
 
     Raises:
-        StatisticsError: if the scores are no matrix, have no game, or hold a NaN.
+        StatisticsError: if the scores are no matrix, have no game, or one is infinite.
     """
     if scores.ndim != 2 or scores.shape[1] == 0:
         raise StatisticsError(
             f"Aggregates take a matrix of runs x games; arm {arm!r} has shape {scores.shape}."
         )
-    if not np.isfinite(scores).all():
+    if np.isinf(scores).any():
         raise StatisticsError(
-            f"The scores of arm {arm!r} hold {int((~np.isfinite(scores)).sum())} values that are "
-            "missing or infinite: aggregate the full matrix of runs that all games share."
+            f"The scores of arm {arm!r} hold {int(np.isinf(scores).sum())} that are infinite."
         )
-    runs = len(scores)
-    flat = runs > 0 and bool(np.ptp(scores, axis=0).max() <= 1e-12 * np.abs(scores).max())
-    if runs < 2 or flat:
-        note = NO_RUN if runs == 0 else ONE_SEED if runs == 1 else NO_SPREAD
+    counts = stratified.runs_per_game(scores)
+    runs, most = int(counts.min()), int(counts.max())
+    about = {"runs": runs, "games": scores.shape[1], "most_runs": most}
+    nan = math.nan
+    if runs == 0:
+        return tuple(Aggregate(arm, name, nan, nan, nan, note=NO_RUN, **about) for name in ALL)
+    values = {name: metric(scores) for name, metric in ALL.items()}
+    if most == 1 or _is_flat(scores):
+        note = ONE_SEED if most == 1 else NO_SPREAD
         return tuple(
-            Aggregate(arm, name, metric(scores) if runs else np.nan, np.nan, np.nan, runs, note)
-            for name, metric in METRICS.items()
+            Aggregate(arm, name, value, nan, nan, note=note, **about)
+            for name, value in values.items()
         )
-    low, high = _bootstrap(scores, ci=ci, resamples=resamples, seed=seed)
+    low, high = stratified.interval(
+        "aggregates", _every_metric, [scores], ci=ci, resamples=resamples, seed=seed
+    )
     return tuple(
-        Aggregate(arm, name, metric(scores), float(low[row]), float(high[row]), runs, "")
-        for row, (name, metric) in enumerate(METRICS.items())
+        Aggregate(arm, name, value, float(low[row]), float(high[row]), note="", **about)
+        for row, (name, value) in enumerate(values.items())
     )
 
 
 def study_aggregates(scores: Scores, options: Options) -> Aggregates:
-    """The aggregates of every arm over the games that all arms share.
+    """The aggregates of every arm over the games that all arms have a run of.
 
-    rliable needs full matrices, so a seed that lacks a game is left out of its arm, and a game
-    that lacks an arm is left out of all; `matrices` says which. Only a partial answer can
-    come to that: `scores.collect` refuses missing runs otherwise.
+    Only a partial answer can leave out games: `scores.collect` refuses missing runs otherwise.
 
     Raises:
         UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
-    matrices = scores.matrices()
+    games, samples = score_samples(scores)
     values = [
         one
-        for arm in scores.arms
+        for arm, sample in samples.items()
         for one in aggregate(
-            arm,
-            matrices.values[arm],
-            ci=options.ci,
-            resamples=options.resamples,
-            seed=options.seed,
+            arm, sample, ci=options.ci, resamples=options.resamples, seed=options.seed
         )
     ]
     return Aggregates(
         values=tuple(values),
-        matrices=matrices,
+        games=games,
+        dropped_games=tuple(game for game in scores.games if game not in games),
         normalization=scores.normalization.id,
         env_frames=scores.env_frames,
         ci=options.ci,
@@ -184,36 +250,46 @@ def study_aggregates(scores: Scores, options: Options) -> Aggregates:
     )
 
 
-def aggregates_frame(aggregates: Aggregates) -> pd.DataFrame:
-    """One tidy row per arm and metric."""
-    return pd.DataFrame([asdict(one) for one in aggregates.values])
+def score_samples(scores: Scores) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The games that every compared arm has a run of, and per arm its scores on them.
 
+    The scores are [runs, games] as `stratified.interval` takes them: the seeds of one game have
+    nothing to do with those of another. Arms without a single run take no part in choosing the
+    games, and have no row.
 
-def _bootstrap(
-    scores: np.ndarray, *, ci: float, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    from rliable import library  # a second of imports that only aggregates need
-
-    def every_metric(sample: np.ndarray) -> np.ndarray:
-        return np.array([metric(sample) for metric in METRICS.values()])
-
-    with _global_numpy_seeded(seed):
-        _, intervals = library.get_interval_estimates(
-            {"arm": scores}, every_metric, reps=resamples, confidence_interval_size=ci
-        )
-    low, high = intervals["arm"]
-    return low, high
-
-
-@contextmanager
-def _global_numpy_seeded(seed: int) -> Iterator[None]:
-    """Seeds numpy's global generator and puts its state back afterwards.
-
-    rliable ignores the generator it is given and draws from the global one.
+    Raises:
+        UnknownGame: if one of the games has raw returns only.
+        IncompleteStudy: if no game has a run of every compared arm.
     """
-    before = np.random.get_state()  # noqa: NPY002  rliable reads the global generator
-    np.random.seed(seed)  # noqa: NPY002  rliable reads the global generator
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002  rliable reads the global generator
+    cells = {arm: {game: scores.hns(arm, game) for game in scores.games} for arm in scores.arms}
+    begun = [arm for arm in scores.arms if any(map(len, cells[arm].values()))]
+    games = tuple(game for game in scores.games if all(len(cells[arm][game]) for arm in begun))
+    if not games:
+        raise IncompleteStudy(
+            "No game has a run of every arm, so there is no mean over games to compare: "
+            "let the study go on, or choose arms or games that have runs."
+        )
+    return games, {
+        arm: stratified.packed([cells[arm][game] for game in games]) for arm in scores.arms
+    }
+
+
+def aggregates_frame(aggregates: Aggregates) -> pd.DataFrame:
+    """One tidy row per arm and metric, with what is needed to make it again."""
+    return pd.DataFrame([asdict(one) for one in aggregates.values]).assign(
+        normalization=aggregates.normalization,
+        env_frames=aggregates.env_frames,
+        ci=aggregates.ci,
+        resamples=aggregates.resamples,
+        seed=aggregates.seed,
+    )
+
+
+def _every_metric(scores: np.ndarray) -> np.ndarray:
+    return np.array([metric(scores) for metric in ALL.values()])
+
+
+def _is_flat(scores: np.ndarray) -> bool:
+    """Whether the runs of every game are all equal: a spread of 0 is not certainty."""
+    spread = np.nanmax(scores, axis=0) - np.nanmin(scores, axis=0)
+    return bool(spread.max() <= 1e-12 * np.nanmax(np.abs(scores)))

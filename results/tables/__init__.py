@@ -5,6 +5,7 @@ from collections.abc import Callable
 from results.statistics.errors import UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
+from results.tables.compute import compute_table
 from results.tables.contrasts import effects_table, interactions_table
 from results.tables.render import FORMATS, render, rich_table
 from results.tables.scores import aggregates_table, hns_table, scores_table
@@ -16,6 +17,7 @@ _BUILDERS: dict[str, Callable[[StudyData, Options], Table]] = {
     "aggregates": aggregates_table,
     "effects": effects_table,
     "interactions": interactions_table,
+    "compute": compute_table,
 }
 KINDS = tuple(_BUILDERS)
 

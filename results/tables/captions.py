@@ -108,10 +108,11 @@ def percent(level: float) -> str:
 def bootstrap(aggregates: Aggregates) -> str:
     """Where the intervals of aggregates come from, and how far to trust them."""
     if not any(one.runs for one in aggregates.values):
-        return "No seed has every game yet, so nothing can be averaged over games."
+        return "No game has a run of every arm yet, so nothing can be averaged over games."
     sentence = (
         f"Brackets are {percent(aggregates.ci)} percentile intervals of a stratified bootstrap "
-        f"over runs (rliable, {aggregates.resamples:,} resamples, seed {aggregates.seed})."
+        f"over runs ({'as rliable' if aggregates.uneven else 'rliable'}, "
+        f"{aggregates.resamples:,} resamples, seed {aggregates.seed})."
     )
     if aggregates.too_narrow:
         sentence += f" {TOO_NARROW}"
@@ -137,10 +138,32 @@ def restricted(matrices: Matrices) -> str:
     return " ".join(sentences)
 
 
+def uneven(aggregates: Aggregates) -> str:
+    """What aggregates had to leave out, and how unequal numbers of runs were taken."""
+    sentences = []
+    if aggregates.dropped_games:
+        sentences.append(
+            "Left out of the aggregates, because an arm has no run of it: "
+            f"{listed(aggregates.dropped_games)}."
+        )
+    if aggregates.uneven:
+        sentences.append(
+            "Some games have fewer runs than others: every game weighs the same, and of a game "
+            "with n runs the bootstrap draws n."
+        )
+        if any(one.runs == 1 for one in aggregates.values):
+            sentences.append("A game with one run adds nothing to the width of an interval.")
+    return " ".join(sentences)
+
+
 def few_games(aggregates: Aggregates) -> str:
-    """When the IQM is not the number to quote."""
-    games = len(aggregates.matrices.games)
-    return f"Over {games} games the IQM is unstable; quote the mean." if 1 < games < 10 else ""
+    """When the IQM, or the median, is not a number to quote."""
+    games = len(aggregates.games)
+    if games == 1:
+        same = [name for name in ("median", "iqm") if name not in aggregates.shown]
+        names = " and ".join({"median": "median", "iqm": "IQM"}[name] for name in same)
+        return f"Over one game the {names} {'is' if len(same) == 1 else 'are'} the mean."
+    return f"Over {games} games the IQM is unstable; quote the mean." if games < 10 else ""
 
 
 def paragraph(*sentences: str) -> str:

@@ -9,6 +9,7 @@ from results.statistics.aggregates import (
     LOWER_IS_BETTER,
     Aggregate,
     Aggregates,
+    aggregates_frame,
     study_aggregates,
 )
 from results.statistics.errors import counted
@@ -81,11 +82,9 @@ def hns_table(data: StudyData, options: Options) -> Table:
         (Entry(_labelled(scores, game)), *_game_row(scores, cells, game, digits=3))
         for game in scores.games
     ]
-    by_metric = {
-        metric: [one for one in aggregates.values if one.metric == metric] for metric in NAMES
-    }
     below = [
-        (Entry(NAMES[metric]), *_aggregate_entries(values)) for metric, values in by_metric.items()
+        (Entry(NAMES[metric]), *_aggregate_entries(aggregates.of(metric)))
+        for metric in aggregates.shown
     ]
     return Table(
         kind="hns",
@@ -95,7 +94,7 @@ def hns_table(data: StudyData, options: Options) -> Table:
             captions.normalised(scores),
             captions.t_interval(cells.values(), options),
             captions.bootstrap(aggregates),
-            captions.restricted(aggregates.matrices),
+            captions.uneven(aggregates),
             captions.few_games(aggregates),
         ),
         frame=pd.concat([_frame(cells), _aggregate_frame(aggregates)], ignore_index=True),
@@ -112,35 +111,35 @@ def aggregates_table(data: StudyData, options: Options) -> Table:
     """The aggregates over games of every arm: arms down, metrics across."""
     scores = collect(data, options)
     aggregates = study_aggregates(scores, options)
-    columns = {
-        metric: _aggregate_entries([one for one in aggregates.values if one.metric == metric])
-        for metric in NAMES
-    }
+    columns = [_aggregate_entries(aggregates.of(metric)) for metric in aggregates.shown]
     rows = tuple(
-        (
-            Entry(arm),
-            Entry(str(len(aggregates.matrices.values[arm]))),
-            *(entries[index] for entries in columns.values()),
-        )
-        for index, arm in enumerate(scores.arms)
+        (Entry(one.arm), Entry(_runs(one)), *(entries[index] for entries in columns))
+        for index, one in enumerate(aggregates.of("mean"))
     )
     return Table(
         kind="aggregates",
-        title=f"Aggregates over {counted(len(aggregates.matrices.games), 'game')}: "
-        f"{data.study.name}",
+        title=f"Aggregates over {counted(len(aggregates.games), 'game')}: {data.study.name}",
         caption=captions.paragraph(
             captions.compared(data, scores, options),
             captions.normalised(scores),
-            f"Games: {', '.join(aggregates.matrices.games)}.",
+            f"Games: {', '.join(aggregates.games)}.",
             captions.bootstrap(aggregates),
-            captions.restricted(aggregates.matrices),
+            captions.uneven(aggregates),
             captions.few_games(aggregates),
+            "Clipped variants are in csv and json.",
         ),
-        frame=_aggregate_frame(aggregates),
+        frame=aggregates_frame(aggregates),
         layout=Layout(
-            ("arm", "runs per game", *NAMES.values()), rows, legend=_legend(scores, "column")
+            ("arm", "runs per game", *(NAMES[metric] for metric in aggregates.shown)),
+            rows,
+            legend=_legend(scores, "column"),
         ),
     )
+
+
+def _runs(one: Aggregate) -> str:
+    """The runs per game, or the fewest and the most."""
+    return str(one.runs) if one.runs == one.most_runs else f"{one.runs} to {one.most_runs}"
 
 
 def _scale(scores: Scores) -> str:
@@ -194,22 +193,12 @@ def _frame(cells: Mapping[Cell, Estimate]) -> pd.DataFrame:
 
 
 def _aggregate_frame(aggregates: Aggregates) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "arm": one.arm,
-                "game": ALL_GAMES,
-                "statistic": one.metric,
-                "runs": one.runs,
-                "value": one.value,
-                "low": one.low,
-                "high": one.high,
-                "sd": np.nan,
-                "note": one.note,
-            }
-            for one in aggregates.values
-        ]
-    )
+    """The aggregates as rows of a table of cells."""
+    frame = aggregates_frame(aggregates).rename(columns={"metric": "statistic"})
+    shown = frame[frame["statistic"].isin(aggregates.shown)]
+    return shown.assign(game=ALL_GAMES, sd=np.nan)[
+        ["arm", "game", "statistic", "runs", "value", "low", "high", "sd", "note"]
+    ]
 
 
 def _game_row(

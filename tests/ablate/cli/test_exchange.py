@@ -10,6 +10,8 @@ from ablate.runspec import RunSpec
 from results.database import reading
 from results.database.engine import open_database, read
 from results.database.schema import Run
+from results.statistics.game_sets import ATARI_100K
+from results.statistics.normalize import normalization
 
 ARMS = {"base": 0.0, "base+a": 5.0, "base+b": 10.0, "base+a+b": 12.0}
 
@@ -240,3 +242,42 @@ def test_import_and_export_need_no_torch(imported, tmp_path) -> None:
     engine = open_database(tmp_path / "ablate.sqlite")
     assert reading.studies(engine)["name"].tolist() == ["pub", "b"]
     engine.dispose()
+
+
+def test_an_imported_study_of_many_games_has_aggregates_at_a_point(ablate, tmp_path) -> None:
+    games = (*ATARI_100K, "Tennis")
+    records = [
+        {
+            "task": f"atari_{game.lower()}",
+            "method": method,
+            "seed": str(seed),
+            "xs": [3e6, 6e6, 9e6],
+            "ys": [0.0, human + seed * better, 1e6],
+        }
+        for method, better in (("base", 10.0), ("base+a", 20.0))
+        for game in games
+        for seed in range(2)
+        for human in [normalization().reference(game).human]
+    ]
+    (tmp_path / "dv2.json").write_text(json.dumps(records))
+    words = ("-f", "dreamer-json", "--study", "dv2", "--protocol", "dreamerv2")
+    assert ablate("import", "dv2.json", *words).exit_code == 0
+    words = ("--kind", "aggregates", "--at", "6000000", "--games", "atari100k", "--format", "csv")
+    done = ablate("table", "dv2", *words, "--resamples", "20")
+    assert (done.exit_code, done.stderr) == (0, "")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert list(rows[0])[:7] == ["arm", "metric", "value", "low", "high", "runs", "games"]
+    assert len({(row["arm"], row["metric"]) for row in rows}) == len(rows) == 2 * 6
+    found = {(row["arm"], row["metric"]): row for row in rows}
+    expected = [
+        1 + 5 / (reference.human - reference.random)
+        for game in ATARI_100K
+        for reference in [normalization().reference(game)]
+    ]
+    assert float(found["base", "mean"]["value"]) == pytest.approx(sum(expected) / 26)
+    assert (found["base", "iqm"]["runs"], found["base", "iqm"]["games"]) == ("2", "26")
+    done = ablate("table", "dv2", *words, "--resamples", "20", "--norm", "nature2015")
+    assert "nature2015" in done.stdout
+    done = ablate("table", "dv2", "--games", "atari57")
+    assert done.exit_code == 2
+    assert "27 of the 57 games of atari57" in done.stderr

@@ -4,7 +4,6 @@ import numpy as np
 
 from results.figures import aggregate_intervals, style
 from results.statistics.aggregates import METRICS, Aggregates, aggregate
-from results.statistics.scores import Matrices
 
 ARMS = ("base", "base+ratio", "full")
 
@@ -16,8 +15,8 @@ def aggregates_of(runs=3):
     found = tuple(
         one for arm in ARMS for one in aggregate(arm, values[arm], ci=0.95, resamples=50, seed=0)
     )
-    matrices = Matrices(("Pong", "Assault", "CrazyClimber"), (), {}, {}, values)
-    return Aggregates(found, matrices, "wang2016", 400_000, 0.95, 50, 0)
+    games = ("Pong", "Assault", "CrazyClimber")
+    return Aggregates(found, games, (), "wang2016", 400_000, 0.95, 50, 0)
 
 
 def figure_of(aggregates):
@@ -53,9 +52,11 @@ def test_estimates_stand_where_they_should_and_the_base_runs_through(named):
     aggregates = aggregates_of()
     figure = figure_of(aggregates)
     points = {round(float(line.get_xdata()[0]), 9) for line in named(figure, "point")}
-    wanted = {round(one.value, 9) for one in aggregates.values if one.runs}
+    wanted = {
+        round(one.value, 9) for one in aggregates.values if one.runs and one.metric in METRICS
+    }
     assert points == wanted
-    base = [one.value for one in aggregates.values if one.arm == "base"]
+    base = [one.value for one in aggregates.values if one.arm == "base"][: len(METRICS)]
     assert [line.get_xdata()[0] for line in named(figure, "reference")] == base
 
 
@@ -73,3 +74,14 @@ def test_an_arm_without_runs_is_named_and_has_no_number(named, words_of):
 
 def test_no_text_is_cut(cut_words_of):
     assert cut_words_of(figure_of(aggregates_of())) == []
+
+
+def test_in_one_column_the_panels_stand_two_by_two(cut_words_of):
+    with style.house_style():
+        figure = aggregate_intervals.draw(
+            aggregates_of(), arms=ARMS, reference="base", note="long " * 30, width=style.ONE_COLUMN
+        )
+    assert figure.get_size_inches()[0] == style.ONE_COLUMN
+    places = [axes.get_position() for axes in figure.axes]
+    assert len({round(place.x0, 6) for place in places}) == 2
+    assert cut_words_of(figure) == []

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from results.statistics.options import Options
 QUICK = Options(resamples=50)
 PARTIAL = Options(resamples=50, partial=True)
 SIX = {name: ("on",) for name in ("augmentation", "ratio", "reset", "ppo", "plan2explore", "spr")}
+ALWAYS = [kind for kind in figures.KINDS if kind != "setting"]  # which needs a numeric one
+OF_RUNS = ["aggregates", "profiles", "improvement", "efficiency"]
 MISSING = [("full", "Pong", 0), ("full", "Pong", 1), ("full", "Pong", 2), ("base", "Assault", 1)]
 
 
@@ -33,7 +36,7 @@ def six_data(make_data, make_study, additive_score):
     return make_data(study, additive_score(dict.fromkeys(SIX, 0.1), noise=0.1), points=2)
 
 
-@pytest.mark.parametrize("kind", figures.KINDS)
+@pytest.mark.parametrize("kind", ALWAYS)
 def test_every_kind_is_drawn_with_nothing_cut(kind, noisy_data, cut_words_of):
     drawn = figures.draw(kind, noisy_data, QUICK)
     assert drawn.name == f"synthetic_{kind}"
@@ -42,7 +45,7 @@ def test_every_kind_is_drawn_with_nothing_cut(kind, noisy_data, cut_words_of):
     assert cut_words_of(drawn.figure) == []
 
 
-@pytest.mark.parametrize("kind", figures.KINDS)
+@pytest.mark.parametrize("kind", ALWAYS)
 def test_a_caption_states_what_the_figure_rests_on(kind, noisy_data):
     caption = figures.draw(kind, noisy_data, QUICK).caption
     assert "400,000 env frames" in caption
@@ -52,7 +55,7 @@ def test_a_caption_states_what_the_figure_rests_on(kind, noisy_data):
     assert "interval" in caption or "bootstrap" in caption
 
 
-@pytest.mark.parametrize("kind", ["aggregates", "effects", "interference"])
+@pytest.mark.parametrize("kind", [*OF_RUNS, "effects", "interference"])
 def test_one_seed_has_no_interval_and_the_figure_says_so(kind, one_seed_data, words_of, named):
     drawn = figures.draw(kind, one_seed_data, QUICK)
     assert any("one seed: no interval" in text for text in words_of(drawn.figure))
@@ -62,13 +65,13 @@ def test_one_seed_has_no_interval_and_the_figure_says_so(kind, one_seed_data, wo
     assert drawn.numbers["low"].isna().all()
 
 
-@pytest.mark.parametrize("kind", ["aggregates", "effects", "interference"])
+@pytest.mark.parametrize("kind", [*OF_RUNS, "effects", "interference"])
 def test_an_unfinished_study_is_refused_unless_a_partial_answer_is_asked_for(kind, partial_data):
     with pytest.raises(IncompleteStudy, match="4 of 36 runs"):
         figures.draw(kind, partial_data, QUICK)
 
 
-@pytest.mark.parametrize("kind", figures.KINDS)
+@pytest.mark.parametrize("kind", ALWAYS)
 def test_a_partial_study_is_drawn_and_counted(kind, partial_data, words_of, cut_words_of):
     drawn = figures.draw(kind, partial_data, PARTIAL)
     assert "32 of 36 runs" in drawn.caption
@@ -267,3 +270,62 @@ def test_figures_and_report_import_without_torch_and_without_pyplot():
         [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def ladder_data(noisy_data):
+    """The study, its agents with a ratio of 16, or of 4 where that toggle is on."""
+    arms = [
+        dataclasses.replace(
+            arm,
+            agent=json.dumps(
+                {
+                    "config": {"env_frames_per_update": 4 if "ratio" in arm.toggles else 16},
+                    "views": sorted(set(arm.toggles) - {"ratio"}),
+                }
+            ),
+        )
+        for arm in noisy_data.study.arms
+    ]
+    study = dataclasses.replace(noisy_data.study, arms=tuple(arms))
+    return dataclasses.replace(noisy_data, study=study)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("kind", figures.ONE_COLUMN)
+def test_figures_fit_the_columns_of_a_paper(kind, columns, ladder_data, cut_words_of):
+    drawn = figures.draw(kind, ladder_data, Options(resamples=50, columns=columns))
+    assert drawn.figure.get_size_inches()[0] == style.width(columns)
+    assert cut_words_of(drawn.figure) == []
+
+
+def test_what_needs_two_columns_is_not_drawn_in_one(noisy_data):
+    with pytest.raises(StatisticsError, match="interference needs two columns"):
+        figures.draw("interference", noisy_data, Options(columns=1))
+
+
+def test_a_score_stands_against_the_setting_in_which_arms_differ(ladder_data, noisy_data):
+    drawn = figures.draw("setting", ladder_data, QUICK)
+    assert set(drawn.numbers["setting"]) == {"config.env_frames_per_update"}
+    rows = drawn.numbers.query("scope == 'mean of games'").set_index("arm")
+    assert rows["setting_value"].to_dict() == {
+        "base": 16,
+        "base+augmentation": 16,
+        "base+ratio": 4,
+        "full": 4,
+    }
+    assert rows["line"].to_dict()["full"] == rows["line"].to_dict()["base+augmentation"]
+    with pytest.raises(StatisticsError, match="differ in none"):
+        figures.draw("setting", noisy_data, QUICK)
+
+
+def test_the_numbers_behind_bands_are_what_is_drawn(noisy_data, named):
+    drawn = figures.draw("profiles", noisy_data, QUICK)
+    [line] = named(drawn.figure, "line of base")
+    mine = drawn.numbers[drawn.numbers["arm"] == "base"]
+    assert line.get_ydata().tolist() == mine["share"].tolist()
+    drawn = figures.draw("efficiency", noisy_data, QUICK)
+    [line] = named(drawn.figure, "line of base")
+    mine = drawn.numbers[drawn.numbers["arm"] == "base"]
+    assert line.get_ydata().tolist() == mine["mean"].tolist()
+    assert line.get_xdata().tolist() == (mine["env_frames"] / 1000).tolist()

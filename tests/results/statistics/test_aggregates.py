@@ -5,10 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from rliable import metrics
 
+from results.statistics import progress, stratified
 from results.statistics.aggregates import (
+    ALL,
     METRICS,
+    _every_metric,
     aggregate,
     aggregates_frame,
+    clipped_mean,
+    human_gap,
     iqm,
     mean,
     median,
@@ -85,11 +90,12 @@ def test_the_global_generator_is_left_as_it_was():
     assert np.random.random(3).tolist() == expected.tolist()  # noqa: NPY002
 
 
-def test_the_global_generator_is_left_as_it_was_even_after_a_failure(monkeypatch):
+def test_the_global_generator_is_left_as_it_was_even_after_a_failure(monkeypatch, tmp_path):
     def fail(*_, **__):
         np.random.random()  # noqa: NPY002
         raise RuntimeError("inside")
 
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
     monkeypatch.setattr("rliable.library.get_interval_estimates", fail)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     with pytest.raises(RuntimeError, match="inside"):
@@ -124,13 +130,12 @@ def test_runs_that_are_all_equal_have_no_interval_rather_than_a_certain_one():
 def test_no_run_gives_no_value():
     for one in of(np.empty((0, 3))):
         assert np.isnan(one.value)
-        assert (one.runs, one.note) == (0, "no seed has every game yet")
+        assert (one.runs, one.note) == (0, "a game has no run yet")
 
 
-@pytest.mark.parametrize("wrong", [[[0.1, np.nan]], [[np.inf, 0.2], [0.1, 0.2]]])
-def test_missing_and_infinite_scores_are_refused(wrong):
-    with pytest.raises(StatisticsError, match="hold 1 values that are missing or infinite"):
-        of(wrong)
+def test_infinite_scores_are_refused():
+    with pytest.raises(StatisticsError, match="hold 1 that are infinite"):
+        of([[np.inf, 0.2], [0.1, 0.2]])
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros((2, 0))])
@@ -143,7 +148,7 @@ def test_a_study_has_every_metric_of_every_arm(noisy_data):
     options = Options(resamples=200, seed=7)
     aggregates = study_aggregates(collect(noisy_data, options), options)
     assert [(one.arm, one.metric) for one in aggregates.values] == [
-        (arm.name, metric) for arm in noisy_data.study.arms for metric in METRICS
+        (arm.name, metric) for arm in noisy_data.study.arms for metric in ALL
     ]
     assert (aggregates.resamples, aggregates.seed, aggregates.normalization) == (
         200,
@@ -151,22 +156,111 @@ def test_a_study_has_every_metric_of_every_arm(noisy_data):
         "wang2016",
     )
     frame = aggregates_frame(aggregates)
-    assert frame["runs"].tolist() == [3] * 16
+    assert frame["runs"].tolist() == [3] * 24
     assert frame[["value", "low", "high"]].notna().all(axis=None)
 
 
-def test_uneven_runs_are_restricted_to_the_full_matrix_and_counted(make_study, make_data):
+def test_with_uneven_runs_every_game_weighs_the_same():
+    scores = stratified.packed([np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.5, 0.7])])
+    assert mean(scores) == pytest.approx((1.5 + 0.6) / 2)
+    assert median(scores) == pytest.approx((1.5 + 0.6) / 2)
+    assert optimality_gap(scores) == pytest.approx(1 - (0.75 + 0.6) / 2)
+    assert human_gap(scores) == pytest.approx(1 - (1.0 + 0.6) / 2)
+    # weights 1/8 for the four, 1/4 for the two: 0 | .5 .7 1 | 2 3 lie outside the middle half
+    # below: 0 (1/8) goes, .5 would make 3/8; above: 3 and 2 (2/8) go
+    assert iqm(scores) == pytest.approx((0.5 / 4 + 0.7 / 4 + 1 / 8) / (5 / 8))
+    by_metric = {one.metric: one for one in of(scores, resamples=400)}
+    for one in by_metric.values():
+        assert one.low < one.value < one.high
+        assert (one.runs, one.most_runs, one.games) == (2, 4, 2)
+
+
+@settings(deadline=None)
+@given(matrices)
+def test_a_game_whose_runs_all_stand_twice_changes_no_mean(scores):
+    twice = stratified.packed([np.tile(scores[:, 0], 2), *scores[:, 1:].T])
+    for metric in (mean, median, optimality_gap, clipped_mean, human_gap):
+        assert metric(twice) == pytest.approx(metric(scores), abs=1e-9)
+
+
+def test_the_clipped_ones_take_every_games_mean_between_0_and_1():
+    scores = np.array([[-1.0, 0.0, 3.0], [0.0, 1.0, 5.0]])  # means -0.5, 0.5, 4
+    assert clipped_mean(scores) == pytest.approx((0 + 0.5 + 1) / 3)
+    assert human_gap(scores) == pytest.approx(1 - (-0.5 + 0.5 + 1) / 3)
+
+
+def test_the_bootstrap_of_uneven_runs_agrees_with_rliable_where_it_can():
+    scores = np.random.default_rng(0).normal(size=(6, 5))
+    calls = {"ci": 0.9, "resamples": 2000, "seed": 3}
+    low, high = stratified._rliable(_every_metric, [scores], **calls)
+    low_too, high_too = stratified._uneven(_every_metric, [scores], **calls)
+    width = high - low
+    assert (np.abs(low - low_too) < 0.08 * width).all()
+    assert (np.abs(high - high_too) < 0.08 * width).all()
+
+
+def test_games_with_unequal_runs_are_all_used_and_counted(make_study, make_data):
     data = make_data(
         make_study(), lambda on, game, seed: float(seed), missing=[("base", "Pong", 2)]
     )
     options = Options(partial=True, resamples=50)
     aggregates = study_aggregates(collect(data, options), options)
-    runs = {one.arm: one.runs for one in aggregates.values}
-    assert (runs["base"], runs["full"]) == (2, 3)
-    assert aggregates.matrices.dropped_seeds["base"] == (2,)
+    counts = {one.arm: (one.runs, one.most_runs) for one in aggregates.values}
+    assert (counts["base"], counts["full"]) == ((2, 3), (3, 3))
+    assert aggregates.uneven
     first = aggregates.values[0]
     assert (first.arm, first.metric) == ("base", "mean")
-    assert first.value == pytest.approx(0.5)
+    assert first.value == pytest.approx((0.5 + 1 + 1) / 3)
+
+
+@pytest.mark.parametrize(("runs", "shown"), [(3, ["mean"]), (4, ["mean", "iqm"])])
+def test_over_one_game_what_is_the_mean_by_another_name_is_not_shown(
+    make_study, make_data, runs, shown
+):
+    study = make_study(games=("Pong",), seeds=tuple(range(runs)))
+    data = make_data(study, lambda on, game, seed: float(seed))
+    options = Options(resamples=50)
+    aggregates = study_aggregates(collect(data, options), options)
+    assert list(aggregates.shown) == [*shown, "optimality_gap"]
+
+
+def test_a_second_call_reads_what_the_first_one_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
+    scores = np.random.default_rng(0).normal(size=(5, 3))
+    first = of(scores)
+
+    def fail(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(stratified, "_rliable", fail)
+    assert of(scores) == first
+    for other in (scores + 1e-9, scores[:, ::-1]):
+        with pytest.raises(AssertionError, match="computed again"):
+            of(other)
+    with pytest.raises(AssertionError, match="computed again"):
+        of(scores, seed=9)
+
+
+def test_a_damaged_or_forbidden_cache_costs_only_time(monkeypatch, tmp_path):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ABLATE_CACHE", str(folder))
+    scores = np.random.default_rng(0).normal(size=(5, 3))
+    first = of(scores)
+    [kept] = folder.iterdir()
+    for rubbish in ("", "[]", '{"low": [1], "high": []}'):
+        kept.write_text(rubbish)
+        assert of(scores) == first
+    monkeypatch.setenv("ABLATE_CACHE", str(kept))  # a file, where a folder should be
+    assert of(scores) == first
+
+
+def test_who_watches_is_told_up_to_the_last_resample(monkeypatch, tmp_path):
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
+    told = []
+    with progress.watched(lambda *words: told.append(words)):
+        of(np.random.default_rng(0).normal(size=(5, 3)), resamples=120)
+    assert told[0] == ("aggregates", 50, 120)
+    assert told[-1] == ("aggregates", 120, 120)
 
 
 def test_renaming_and_reordering_arms_moves_no_number(make_study, make_data, additive_score):

@@ -117,7 +117,7 @@ def test_missing_runs_are_refused_unless_a_partial_answer_is_asked_for(make_stud
     assert texts(table)[0][1].endswith("(n=2)")
     assert texts(table)[0][2].endswith("(n=3)")
     assert "2 to 3 runs per cell: 1 of 36 runs are missing." in table.caption
-    assert "base seed 0" in table.caption
+    assert "of a game with n runs the bootstrap draws n" in table.caption
 
 
 def test_a_cell_without_runs_is_a_dash_and_never_zero_or_best(make_study, make_data):
@@ -132,18 +132,30 @@ def test_a_cell_without_runs_is_a_dash_and_never_zero_or_best(make_study, make_d
     assert row["note"] == "no run yet"
 
 
-def test_without_a_seed_that_has_every_game_there_are_cells_but_no_aggregates(
-    make_study, make_data
-):
+def test_runs_of_different_seeds_are_aggregated(make_study, make_data):
     study = make_study({"a": ("on",)}, games=("Pong", "Assault"), seeds=(0, 1))
     gone = [(arm.name, game, seed) for arm in study.arms for game, seed in APART]
     data = make_data(study, lambda on, g, s: 0.5, missing=gone)
-    options = Options(resamples=50, partial=True)
-    table = build("hns", data, options)
-    assert [row[1] for row in texts(table)] == ["0.500", "0.500", "-", "-", "-", "-"]
-    assert "No seed has every game yet" in table.caption
-    for kind in ("aggregates", "effects"):
-        assert "-" in [text for row in texts(build(kind, data, options)) for text in row]
+    table = build("hns", data, Options(resamples=50, partial=True))
+    assert [row[1] for row in texts(table)] == ["0.500"] * 6
+    assert "One seed: no interval." in table.caption
+
+
+def test_the_numbers_of_the_aggregates_are_one_row_per_arm_and_metric(data):
+    frame = build("aggregates", data, FAST).frame
+    assert list(frame)[:7] == ["arm", "metric", "value", "low", "high", "runs", "games"]
+    assert len(frame) == 4 * 6
+    assert set(frame["normalization"]) == {"wang2016"}
+    assert set(frame["games"]) == {2}
+
+
+def test_a_study_of_one_game_prints_no_interval_twice(make_study, make_data):
+    data = make_data(make_study(games=("Pong",)), lambda on, g, s: 0.1 * s + len(on))
+    table = build("aggregates", data, FAST)
+    assert table.layout.header[2:] == ("mean", "optimality gap")
+    assert "Over one game the median and IQM are the mean." in table.caption
+    row = texts(table)[1]
+    assert len(set(row)) == len(row)
 
 
 def test_runs_that_are_missing_everywhere_alike_are_still_counted(make_study, make_data):
