@@ -47,7 +47,7 @@ def draw_profiles(data: StudyData, options: Options) -> Drawn:
     caption = (
         f"Performance profiles over {counted(len(games), 'game')} ({', '.join(games)}): the share "
         "of runs that score more than each threshold; every game weighs the same. Band: pointwise "
-        f"{interval}. The thresholds end at the 95th percentile of all scores. "
+        f"{_with_seed(interval, options)}. The thresholds end at the 95th percentile of scores. "
         f"{captions.basis(data, scores)}"
     )
     return Drawn(
@@ -81,7 +81,7 @@ def draw_efficiency(data: StudyData, options: Options) -> Drawn:
     caption = (
         f"Sample efficiency: the {metric} over {counted(len(games), 'game')} "
         f"({', '.join(games)}) at the points where every run was evaluated. Band: pointwise "
-        f"{interval}. {captions.basis(data, scores)}"
+        f"{_with_seed(interval, options)}. {captions.basis(data, scores)}"
     )
     return Drawn(
         f"{data.study.name}_efficiency", "Sample efficiency", caption, figure,
@@ -109,7 +109,8 @@ def draw_improvement(data: StudyData, options: Options) -> Drawn:
     caption = (
         f"How probable it is that a run of an arm scores more than a run of {other} on the same "
         f"game, averaged over {counted(found[0].games, 'game')}; ties count one half, and at one "
-        f"half neither is better. Bar: {interval}. {captions.basis(data, scores)}"
+        f"half neither is better. Bar: {_with_seed(interval, options)}. "
+        f"{captions.basis(data, scores)}"
     )
     return Drawn(
         f"{data.study.name}_improvement", "Probability of improvement", caption, figure,
@@ -189,7 +190,11 @@ def _interval(options: Options, *, one_run: bool) -> str:
     if one_run:
         return ONE_SEED
     percent = captions.percent(options.ci)
-    return f"{percent} stratified bootstrap, {options.resamples:,} resamples, seed {options.seed}"
+    return f"{percent} stratified bootstrap, {options.resamples:,} resamples"
+
+
+def _with_seed(interval: str, options: Options) -> str:
+    return interval if interval == ONE_SEED else f"{interval}, seed {options.seed}"
 
 
 def _numbers(lines: list[Band], x: str, y: str) -> pd.DataFrame:
