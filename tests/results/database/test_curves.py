@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from sqlalchemy import event, text
 
 from results.database import curves
-from results.database.curves import CODEC, Points, decode, encode, join
+from results.database.curves import CODEC, FIRST_CODEC, Points, decode, encode, join
 from results.database.engine import DatabaseError, read, write
 from results.database.queue import claim
 from results.database.reading import curve
@@ -31,6 +33,22 @@ def bits(points: Points) -> tuple[bytes, bytes]:
 @given(stretches())
 def test_decoding_gives_back_every_bit(points):
     assert bits(decode(CODEC, len(points.values), *encode(points))) == bits(points)
+
+
+def test_what_earlier_versions_wrote_is_read():
+    points = Points.of([8, 4, 12], [np.nan, -0.0, 1e-300])
+    data = [
+        zlib.compress(array.tobytes())
+        for array in (points.env_frames.astype("<i8"), points.values.astype("<f8"))
+    ]
+    assert bits(decode(FIRST_CODEC, 3, *data)) == bits(points)
+
+
+def test_losses_at_regular_points_take_less_than_half_of_their_bytes():
+    losses = np.random.default_rng(0).normal(size=2000).astype(np.float32)
+    env_frames, values = encode(Points.of(np.arange(2000) * 64, losses))
+    assert len(env_frames) < 0.05 * 2000
+    assert len(values) < 4 * 2000
 
 
 def test_an_unknown_codec_is_refused():
