@@ -34,6 +34,8 @@ def basis(data: StudyData, scores: Scores) -> str:
         f"{seeds(*scores.runs_per_cell())} per arm and game; protocol {study.protocol}; "
         f"evaluation: {study.evaluation}."
     )
+    if scores.measure == "auc":
+        words += " A run is scored by the mean height of its evaluation curve up to there."
     return f"{words} {partial(scores)}".strip()
 
 
@@ -71,6 +73,8 @@ def foot(scores: Scores, interval: str, warning: str = "") -> str:
         f"HNS ({scores.normalization.id})",
         f"{scores.env_frames:,} env frames",
     ]
+    if scores.measure == "auc":
+        words[-1] = f"mean height up to {words[-1]}"
     if scores.missing:
         total = len(scores.frame)
         words.append(f"partial: {total - len(scores.missing)} of {total} runs")

@@ -27,7 +27,7 @@ from results.statistics.normalize import (
     game_key,
     study_normalization,
 )
-from results.statistics.options import Options
+from results.statistics.options import Measure, Options
 from results.statistics.study_data import StudyData
 
 
@@ -85,6 +85,7 @@ class Scores:
         missing: The runs without a score.
         without_returns: Whether the study was imported as scores: `mean_return` then holds
             those, and nothing may show it as a return.
+        measure: What scored the runs.
     """
 
     arms: tuple[str, ...]
@@ -95,6 +96,7 @@ class Scores:
     frame: pd.DataFrame
     missing: tuple[Missing, ...]
     without_returns: bool = False
+    measure: Measure = "end"
 
     def returns(self, arm: str, game: str) -> np.ndarray:
         """[runs], the mean returns of one cell, in order of seed; missing runs are absent.
@@ -224,6 +226,7 @@ def collect(data: StudyData, options: Options) -> Scores:
         frame=frame,
         missing=missing,
         without_returns=data.imported is not None,
+        measure=options.measure,
     )
     if missing and (not options.partial or len(missing) == len(frame)):
         raise IncompleteStudy(_incomplete(data, options, scores))

@@ -44,7 +44,8 @@ def interval(
         seed: Seed of the draws.
         settings: What else the statistic depends on.
     """
-    words = [name, VERSION, version("rliable"), np.__version__, ci, resamples, seed, *settings]
+    versions = (VERSION, version("rliable"), np.__version__)
+    words: list[str | int | float] = [name, *versions, ci, resamples, seed, *settings]
 
     def compute() -> tuple[np.ndarray, np.ndarray]:
         counted = _counting(name, statistic, resamples)

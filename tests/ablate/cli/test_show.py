@@ -123,7 +123,9 @@ def test_a_study_in_progress_is_shown_as_it_is(parsed, engine, ablate) -> None:
     assert "too dark" in failed["error"]
 
 
-@pytest.mark.parametrize("kind", ["scores", "hns", "aggregates", "effects", "interactions"])
+@pytest.mark.parametrize(
+    "kind", ["scores", "hns", "aggregates", "effects", "interactions", "compute"]
+)
 def test_every_table_is_printed(finished, ablate, kind: str) -> None:
     result = ablate("table", "mini", "--kind", kind, "--resamples", "50")
     assert result.exit_code == 0, result.stderr

@@ -329,3 +329,9 @@ def test_the_numbers_behind_bands_are_what_is_drawn(noisy_data, named):
     mine = drawn.numbers[drawn.numbers["arm"] == "base"]
     assert line.get_ydata().tolist() == mine["mean"].tolist()
     assert line.get_xdata().tolist() == (mine["env_frames"] / 1000).tolist()
+
+
+def test_the_mean_height_of_curves_is_named_as_such(noisy_data, words_of):
+    drawn = figures.draw("improvement", noisy_data, Options(resamples=50, measure="auc"))
+    assert "mean height of its evaluation curve" in drawn.caption
+    assert any("mean height up to 400,000" in text for text in words_of(drawn.figure))
