@@ -10,6 +10,7 @@ from agents.config import AgentConfig, Budget
 from agents.config import Protocol as GameProtocol
 from agents.dreamer.actor_critic import ActorCriticParts, Rule
 from agents.dreamer.behaviour import BehaviourParts
+from agents.dreamer.entropy import EntropyTarget
 from agents.dreamer.loss_terms import LossTerm
 from agents.training.recipe import Clock, Recipe, dreamer_recipe
 from agents.views import ViewTransform
@@ -123,26 +124,29 @@ class Parts:
         Raises:
             AssemblyError: If another modification has replaced it, or a component of it.
         """
-        self._check_behaviour(by, "behaviour", "behaviour/rule")
+        self._check_behaviour(by)
         return replace(self, behaviour=behaviour)._edited(by, "behaviour")
 
-    def with_rule(self, by: str, rule: Rule) -> "Parts":
+    def with_rule(self, by: str, rule: Rule, entropy: EntropyTarget | None = None) -> "Parts":
         """Replaces how the actor-critic learns from dreams (seam B, component rule).
+
+        Args:
+            by: The modification.
+            rule: Its rule.
+            entropy: How it tunes the weight of the entropy; as the base has it, if not given.
 
         Raises:
             AssemblyError: If another modification has done so, or replaced the actor-critic.
         """
-        self._check_behaviour(by, "behaviour", "behaviour/rule")
-        assert isinstance(self.behaviour, ActorCriticParts)
-        behaviour = replace(self.behaviour, rule=rule)
+        self._check_behaviour(by)
+        behaviour = ActorCriticParts(rule, entropy)
         return replace(self, behaviour=behaviour)._edited(by, "behaviour/rule")
 
-    def _check_behaviour(self, by: str, *components: str) -> None:
-        edited = dict(self.edits)
-        for component in components:
-            if component in edited:
+    def _check_behaviour(self, by: str) -> None:
+        for component, other in self.edits:
+            if component in {"behaviour", "behaviour/rule"}:
                 raise AssemblyError(
-                    f"{by} and {edited[component]} both say how the agent learns to behave; "
+                    f"{by} and {other} both say how the agent learns to behave; "
                     "an arm can have one"
                 )
 

@@ -6,7 +6,7 @@ learn from one dream is a component of its own, the rule.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from agents.config import AgentConfig
 from agents.dreamer.behaviour import Behaviour, network
 from agents.dreamer.distributions import ActionDistribution
+from agents.dreamer.entropy import EntropyTarget
 from agents.dreamer.imagination import Imagination, Trajectory, uniforms_shapes
 from agents.dreamer.targets import Targets, arrival_targets, textbook_targets
 from agents.streams import Streams
@@ -30,6 +31,7 @@ class ActorCritic(Behaviour):
         streams: Gives the initial weights.
         device: Where it lives.
         rule: How it learns from dreams; A2C if not given.
+        entropy: Tunes the weight of the entropy; it is the base's `entropy_scale` if not given.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class ActorCritic(Behaviour):
         streams: Streams,
         device: str | torch.device = "cpu",
         rule: "Rule | None" = None,
+        entropy: EntropyTarget | None = None,
     ) -> None:
         super().__init__(
             config,
@@ -48,6 +51,8 @@ class ActorCritic(Behaviour):
             target_critic=network(config, 1, streams.initialiser("target_critic")).to(device),
         )
         self.rule = A2C() if rule is None else rule
+        if entropy is not None:
+            self.tune_entropy(entropy, device)
 
     def value(
         self,
@@ -72,6 +77,10 @@ class ActorCritic(Behaviour):
     @torch.no_grad()
     def targets(self, trajectory: Trajectory) -> Targets:
         """Computes returns, advantages and weights; none carries a gradient."""
+        return self.targets_pathwise(trajectory)
+
+    def targets_pathwise(self, trajectory: Trajectory) -> Targets:
+        """The same targets, with gradients to all that a dream with gradients holds."""
         config, value = self.config, self.target_critic(trajectory.feat).squeeze(-1)
         if config.corrected_targets:
             return textbook_targets(trajectory, value, lambda_=config.lambda_, gamma=config.gamma)
@@ -79,18 +88,18 @@ class ActorCritic(Behaviour):
 
     def actor_loss(
         self, trajectory: Trajectory, targets: Targets
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "A N"]]:
         """−mean(w_t [log π(a_t | z_t) A_t + η H(π(·|z_t))]) with the advantages A_t.
 
         Returns:
-            The loss, and the mean entropy in nats.
+            The loss, and the entropy of each state whose action is trained, in nats.
         """
         trained = len(targets.advantage)
         logits = self.actor(trajectory.feat[:trained])
         log_probability = self.actions.log_probability(logits, trajectory.action[:trained])
         spread = self.actions.entropy(logits)
-        objective = log_probability * targets.advantage + self.config.entropy_scale * spread
-        return -(targets.weight[:trained] * objective).mean(), spread.detach().mean()
+        objective = log_probability * targets.advantage + self.entropy_weight() * spread
+        return -(targets.weight[:trained] * objective).mean(), spread.detach()
 
     def critic_loss(self, trajectory: Trajectory, targets: Targets) -> Float[Tensor, ""]:
         """mean(w_t ½ (V(z_t) − G_t)²), t = 0..H-1."""
@@ -151,16 +160,17 @@ class A2C:
         """Learns from one dream."""
         trajectory = imagination.dream(learner.act, uniforms)
         targets = learner.targets(trajectory)
-        actor_loss, actor_entropy = learner.actor_loss(trajectory, targets)
+        actor_loss, entropy = learner.actor_loss(trajectory, targets)
         actor_norm = learner.optimisers["actor"].step(actor_loss)
         critic_loss = learner.critic_loss(trajectory, targets)
         critic_norm = learner.optimisers["critic"].step(critic_loss)
         return {
             "actor_loss": actor_loss.detach(),
             "critic_loss": critic_loss.detach(),
-            "actor_entropy": actor_entropy,
+            "actor_entropy": entropy.mean(),
             "actor_grad_norm": actor_norm,
             "critic_grad_norm": critic_norm,
+            **learner.entropy_weight.update(entropy, targets.weight[: len(entropy)]),
         } | learner.statistics(trajectory, targets)
 
     def describe(self) -> dict[str, object]:
@@ -174,9 +184,11 @@ class ActorCriticParts:
 
     Attributes:
         rule: How it learns from dreams.
+        entropy: How the weight of the entropy is tuned; None: it stays as the base has it.
     """
 
     rule: Rule = A2C()
+    entropy: EntropyTarget | None = None
     name: ClassVar[str] = "actor_critic"
 
     def build(
@@ -187,8 +199,11 @@ class ActorCriticParts:
         device: str | torch.device,
     ) -> ActorCritic:
         """Makes one, with its initial weights."""
-        return ActorCritic(config, actions, streams, device, self.rule)
+        return ActorCritic(config, actions, streams, device, self.rule, self.entropy)
 
     def describe(self) -> dict[str, object]:
         """The components."""
-        return {"rule": {"name": self.rule.name, **self.rule.describe()}}
+        described: dict[str, object] = {"rule": {"name": self.rule.name, **self.rule.describe()}}
+        if self.entropy is not None:
+            described["entropy"] = asdict(self.entropy)
+        return described

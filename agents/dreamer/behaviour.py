@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from agents.config import AgentConfig
 from agents.dreamer.distributions import ActionDistribution
+from agents.dreamer.entropy import EntropyTarget, EntropyWeight, FixedEntropyWeight
 from agents.dreamer.imagination import Imagination, uniforms_shapes
 from agents.dreamer.networks import MLP
 from agents.dreamer.optimiser import Optimiser
@@ -36,6 +37,7 @@ class Behaviour(nn.Module, ABC):
 
     Attributes:
         optimisers: By name, one for each loss; every trained parameter is in exactly one.
+        entropy_weight: α, of the entropy in what the actor maximises.
         updates: How many there have been.
     """
 
@@ -56,7 +58,13 @@ class Behaviour(nn.Module, ABC):
             "actor": Optimiser(actor.parameters(), config.actor_lr, config),
             "critic": Optimiser(critic.parameters(), config.critic_lr, config),
         }
+        self.entropy_weight: EntropyWeight = FixedEntropyWeight(config.entropy_scale)
         self.updates = 0
+
+    def tune_entropy(self, target: EntropyTarget, device: str | torch.device) -> None:
+        """Puts a tuned weight of the entropy in the place of the base's fixed one."""
+        self.entropy_weight = target.build(self.config, self.actions.outputs, device)
+        self.optimisers |= self.entropy_weight.optimisers()
 
     def act(
         self, feat: Float[Tensor, "N F"], uniforms: Float[Tensor, " N"] | None
@@ -112,9 +120,14 @@ class Behaviour(nn.Module, ABC):
 
     def count_update(self) -> None:
         """Does what is due between two updates; the host decides."""
+        self.move_target()
+        self.updates += 1
+        self.entropy_weight.count_update(self.updates)
+
+    def move_target(self) -> None:
+        """Lets the target follow its critic: by a copy after every so many updates."""
         if self.updates % self.config.target_every == 0:
             self.copy_target()
-        self.updates += 1
 
     @torch.no_grad()
     def copy_target(self) -> None:
@@ -125,7 +138,9 @@ class Behaviour(nn.Module, ABC):
 
     def networks(self, tag: BehaviourTag) -> tuple[nn.Module, ...]:
         """The networks that a tag names, the target critic not among them."""
-        return (self.actor,) if tag == "actor" else (self.critic,)
+        if tag == "critic":
+            return (self.critic,)
+        return (self.actor, *self.entropy_weight.networks())
 
     def training_state(self) -> dict[str, Any]:
         """Everything that training changes."""

@@ -73,8 +73,8 @@ def _parameters(agent: Agent, operation: Operation) -> Iterator[nn.Parameter]:
     for tag in operation.tags:
         for network in networks(agent, tag):
             part = network
-            if operation.last_layer:
-                layers = network.get_submodule("layers")
+            layers = dict(network.named_children()).get("layers")
+            if operation.last_layer and layers is not None:
                 assert isinstance(layers, nn.ModuleList)
                 part = layers[-1]
             yield from part.parameters()

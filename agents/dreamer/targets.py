@@ -87,6 +87,14 @@ def textbook_targets(
         gamma: In (0, 1], the discount of a state from which life goes on.
     """  # noqa: E501
     returns = lambda_returns(trajectory.reward, trajectory.disc, value[1:], lambda_=lambda_)
-    alive = trajectory.start_disc / gamma
-    weight = torch.cat([alive[None], trajectory.disc[:-1]]).cumprod(0)
+    weight = textbook_weight(trajectory, gamma=gamma)
     return Targets(value[:-1], returns, returns - value[:-1], weight)
+
+
+def textbook_weight(trajectory: Trajectory, *, gamma: float) -> Float[Tensor, "H N"]:
+    """How much each state z_0..z_{H-1} counts: c_0, c_0 d_1, c_0 d_1 d_2, ...
+
+    The start counts as its continuation c_0 = d_0 / γ, so a terminal one trains nothing.
+    """
+    alive = trajectory.start_disc / gamma
+    return torch.cat([alive[None], trajectory.disc[:-1]]).cumprod(0)

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agents.modification import Modification
+from agents.modifications.algorithms.dynamics_gradients import DynamicsGradients
+from agents.modifications.algorithms.ppo import PPO
+from agents.modifications.algorithms.sac import SAC
 from agents.modifications.augmentation.cutout import Cutout
 from agents.modifications.augmentation.intensity import Intensity
 from agents.modifications.augmentation.random_shift import RandomShift
@@ -29,6 +32,9 @@ REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
             EpsilonGreedy,
             SelfPredictive,
             Contrastive,
+            PPO,
+            SAC,
+            DynamicsGradients,
         )
     }
 )

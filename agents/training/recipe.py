@@ -325,6 +325,13 @@ def first_update(config: AgentConfig, budget: Budget) -> float:
     return first_difference(config.model_copy(update=never), config, budget)
 
 
+def first_behaviour_update(config: AgentConfig, budget: Budget) -> float:
+    """The env_frames at the first update of the behaviour; infinity if there is none."""
+    if config.pretrain_updates:
+        return float(budget.prefill_frames)
+    return _counts_part(config.behaviour_ratio, math.inf, budget)
+
+
 def first_difference(one: AgentConfig, other: AgentConfig, budget: Budget) -> float:
     """The env_frames at which two agents have made unequally many updates, at the earliest.
 

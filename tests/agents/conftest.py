@@ -3,15 +3,20 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import one_hot
 
+from agents.assemble import assemble
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
+from agents.dreamer.rssm import LatentState
 from agents.dreamer.surgery import operate
-from agents.dreamer.world_model import Batch
+from agents.dreamer.world_model import Batch, Posteriors
 from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
@@ -212,3 +217,139 @@ def live():
         return life
 
     return live
+
+
+RATES = {"actor_lr": 1e-3, "critic_lr": 3e-3, "target_every": 20}
+
+
+class Simulator(nn.Module):
+    """A Markov decision process as tables, in the place of the recurrent model.
+
+    States are one-hot, those from which nothing follows terminal, and a reward is paid on
+    arriving. A step with gradients is the same one, linear in state and action.
+    """
+
+    def __init__(self, successor, reward, terminal):
+        super().__init__()
+        self.successor, self.reward, self.terminal = successor, reward, terminal
+        self.states, self.actions = successor.shape
+        self.transition = one_hot(successor, self.states).float()  # [S, A, S']
+
+    def state(self, index):
+        return LatentState(one_hot(index, self.states).float(), torch.zeros(len(index), 1))
+
+    def img_step(self, state, action, uniforms, sample=None):
+        if sample is None:
+            return self.state(self.successor[state.stoch.argmax(-1), action.argmax(-1)])
+        stoch = torch.einsum("ns,na,sap->np", state.stoch, action, self.transition)
+        return LatentState(stoch, state.deter)
+
+    def returns(self, policy, gamma=1.0):
+        """Expected sum of the rewards on arrival, each state's own included, for a policy [S, A].
+
+        V = r + gamma (1 - terminal) P V, solved exactly.
+        """
+        alive = gamma * (~self.terminal).double()
+        step = (policy.double()[..., None] * one_hot(self.successor, self.states)).sum(1)
+        system = torch.eye(self.states, dtype=torch.double) - alive[:, None] * step
+        return torch.linalg.solve(system, self.reward.double())
+
+
+class Lookup(nn.Module):
+    """A head that knows: one number for each state."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, feat):
+        return (feat[..., : len(self.table)] @ self.table).unsqueeze(-1)
+
+
+def make_chain():
+    """States 0..4 in a row; entering 4 pays 1 and ends the episode.
+
+    As in a dream, the rollout goes on past the end: from 4 one can walk back and be paid again,
+    and only the discount of 0 says that this does not count.
+    """
+    state = torch.arange(5)
+    successor = torch.stack([(state - 1).clamp_min(0), (state + 1).clamp_max(4)], -1)
+    return Simulator(successor, (state == 4).float(), state == 4)
+
+
+def make_catch():
+    """A ball falls nine rows in one of five columns; being below it when it lands pays 1, else -1.
+
+    State (ball's row, ball's column, paddle); actions left, stay, right.
+    """
+    row, ball, paddle = (
+        axis.flatten()
+        for axis in torch.meshgrid(torch.arange(10), *2 * [torch.arange(5)], indexing="ij")
+    )
+    moved = [(paddle + move).clamp(0, 4) for move in (-1, 0, 1)]
+    landed = row == 9
+    following = torch.stack([((row + 1) * 5 + ball) * 5 + place for place in moved], -1)
+    successor = torch.where(landed[:, None], torch.arange(250)[:, None], following)
+    won = torch.where(ball == paddle, 1.0, -1.0)
+    return Simulator(successor, torch.where(landed, won, 0.0), landed)
+
+
+def agent_in(simulator, seed, modifications=(), **settings):
+    """An agent that dreams of the simulator."""
+    latent = {"stoch": 1, "classes": simulator.states, "deter": 1}
+    config = agent_config("micro", layers=2, **{**latent, **RATES, **settings})
+    agent = Agent(assemble(config, modifications), ATARI, simulator.actions, Streams(seed))
+    alive = config.gamma * (~simulator.terminal).float()
+    agent.world_model.rssm = simulator
+    agent.world_model.reward = Lookup(simulator.reward)
+    agent.world_model.discount = Lookup(torch.logit(alive).clamp_min(-1e4))
+    return agent
+
+
+def agent_in_chain(seed, modifications=(), **settings):
+    """The chain, and an agent that dreams of it."""
+    simulator, sizes = make_chain(), {"units": 32, "horizon": 10, "gamma": 0.9}
+    return simulator, agent_in(simulator, seed, modifications, **sizes, **settings)
+
+
+def agent_in_catch(seed, modifications=(), **settings):
+    """Catch, and an agent that dreams of it."""
+    simulator, sizes = make_catch(), {"units": 64, "horizon": 10, "gamma": 0.99}
+    return simulator, agent_in(simulator, seed, modifications, **sizes, **settings)
+
+
+def trained(agent, simulator, seed, *, updates, starts):
+    """Updates the behaviour from states drawn evenly, the terminal ones included."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(updates):
+        index = torch.randint(simulator.states, (starts,), generator=generator)
+        start = Posteriors(simulator.state(index), simulator.terminal[index].float())
+        agent.train_behaviour(start)
+    return agent
+
+
+@torch.no_grad()
+def policies(agent, simulator):
+    """The greedy policy [S, A], and the sampled one."""
+    feat = simulator.state(torch.arange(simulator.states)).feat
+    return agent.behaviour.act(feat, None), agent.behaviour.actor(feat).softmax(-1)
+
+
+@torch.no_grad()
+def values(agent, simulator):
+    """What the behaviour expects to follow each state [S], rewards on arrival excluded."""
+    feat = simulator.state(torch.arange(simulator.states)).feat
+    disc = agent.config.gamma * (~simulator.terminal).float()
+    return agent.behaviour.value(feat, simulator.reward, disc)
+
+
+@pytest.fixture(scope="session")
+def exact():
+    """Simulators that are exact, agents that dream of them, and what these have learned."""
+    return SimpleNamespace(
+        chain=agent_in_chain,
+        catch=agent_in_catch,
+        trained=trained,
+        policies=policies,
+        values=values,
+    )

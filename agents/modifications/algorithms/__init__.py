@@ -1,0 +1,1 @@
+"""RL algorithm: how the behaviour learns from dreams."""

@@ -1,0 +1,125 @@
+import math
+
+import pytest
+import torch
+
+from agents.assemble import AssemblyError, assemble
+from agents.config import agent_config
+from agents.dreamer.optimiser import Optimiser
+from agents.modifications.algorithms.ppo import (
+    PPO,
+    Dreamed,
+    clipped_error,
+    clipped_surrogate,
+    normalised,
+)
+
+
+def test_the_gradient_is_zero_where_the_ratio_has_gone_too_far_in_the_paying_direction():
+    # clip .2          too far  still free  within  too far  still free
+    ratio = torch.tensor([[1.5, 0.5, 1.1, 0.5, 1.5]])
+    advantage = torch.tensor([[2.0, 2.0, 2.0, -2.0, -2.0]])
+    log_ratio = ratio.log().requires_grad_()
+    surrogate, clipped = clipped_surrogate(log_ratio, advantage, 0.2)
+    torch.testing.assert_close(surrogate.detach(), torch.tensor([[2.4, 1.0, 2.2, -1.6, -3.0]]))
+    assert clipped.tolist() == [[True, False, False, True, False]]
+    surrogate.sum().backward()
+    # d(ρ A) / d log ρ = ρ A
+    torch.testing.assert_close(log_ratio.grad, torch.tensor([[0.0, 1.0, 2.2, 0.0, -3.0]]))
+
+
+def test_at_the_policy_that_dreamed_the_gradient_is_that_of_reinforce():
+    log_ratio = torch.zeros(1, 3, requires_grad=True)
+    advantage = torch.tensor([[2.0, -1.0, 0.5]])
+    clipped_surrogate(log_ratio, advantage, 0.2)[0].sum().backward()
+    assert torch.equal(log_ratio.grad, advantage)
+
+
+def test_advantages_are_normalised_under_the_weights():
+    # weights 1/2, 1/4, 1/4, 0: mean 2 + 1 + 2 = 5, variance (1/2) 1 + (1/4) 1 + (1/4) 9 = 3
+    advantage = torch.tensor([[4.0, 4.0, 8.0, 1e6]]).double()
+    weight = torch.tensor([[2.0, 1.0, 1.0, 0.0]]).double()
+    expected = (advantage - 5) / math.sqrt(3)
+    torch.testing.assert_close(normalised(advantage, weight), expected, rtol=1e-7, atol=0)
+    # neither the unit of the reward nor that of the weights matters
+    torch.testing.assert_close(
+        normalised(3 * advantage + 7, 5 * weight), expected, rtol=1e-7, atol=1e-7
+    )
+
+
+def test_nothing_to_learn_from_is_normalised_to_numbers():
+    zeros = torch.zeros(2, 3)
+    assert torch.equal(normalised(zeros, torch.ones(2, 3)), zeros)
+    assert normalised(torch.ones(2, 3), zeros).isfinite().all()
+
+
+def test_the_value_clip_keeps_the_larger_error():
+    # clip .5, returns 2; values 1 -> 1.2 within; 1 -> 3 held at 1.5, but |3 - 2| is larger;
+    # 1 -> 2 held at 1.5, whose error is larger and has no gradient
+    before, returns = torch.ones(1, 3), torch.full((1, 3), 2.0)
+    value = torch.tensor([[1.2, 3.0, 2.0]], requires_grad=True)
+    error = clipped_error(value, before, returns, 0.5)
+    torch.testing.assert_close(error.detach(), torch.tensor([[0.64, 1.0, 0.25]]))
+    error.sum().backward()
+    torch.testing.assert_close(value.grad, torch.tensor([[-1.6, 2.0, 0.0]]))
+    free = clipped_error(value, before, returns, None).detach()
+    torch.testing.assert_close(free, torch.tensor([[0.64, 1.0, 0.0]]))
+
+
+def numbered(N, H=3):
+    """Each dream bears its number in every entry."""
+    number = torch.arange(N).float().expand(H, N)
+    return Dreamed(
+        feat=number[..., None],
+        action=number[:-1, :, None],
+        logits=number[:-1, :, None],
+        log_probability=number[:-1],
+        advantage=number[:-1],
+        trained=number[:-1],
+        value=number,
+        returns=number,
+        weight=number,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_every_dream_is_in_one_minibatch_of_an_epoch_and_whole(count):
+    order = torch.rand(8, generator=torch.Generator().manual_seed(0)).argsort()
+    parts = list(numbered(8).parts(order, count))
+    assert len(parts) == count
+    assert torch.equal(torch.cat([part.value[0] for part in parts]), order.float())
+    for part in parts:
+        (dreams,) = {tuple(values[0].flatten().tolist()) for values in vars(part).values()}
+        assert all((values == values[:1]).all() for values in vars(part).values())
+        assert len(dreams) in (8 // count, 8 // count + 1)
+
+
+def test_it_makes_epochs_times_minibatches_steps_of_each_network(
+    make_agent, random_batch, monkeypatch
+):
+    config = agent_config("micro", actor_lr=1e-2)
+    agent = make_agent(parts=assemble(config, [PPO(epochs=3, minibatches=4, clip=0.01)]))
+    posteriors, _ = agent.train_world_model(random_batch(2, 6))
+    steps, step = [], Optimiser.step
+    monkeypatch.setattr(
+        Optimiser, "step", lambda self, loss: steps.append(self) or step(self, loss)
+    )
+    metrics = agent.train_behaviour(posteriors)
+    optimisers = agent.behaviour.optimisers
+    assert steps == [optimisers["actor"], optimisers["critic"]] * 12
+    assert metrics["ppo/gradient_steps"] == 12
+    assert metrics["ppo/imagined_steps"] == 4 * 12
+    # twelve large steps leave the policy that dreamed
+    assert 0 < metrics["ppo/clipped_share"] < 1
+    assert metrics["ppo/kl"] > 0
+
+
+def test_more_minibatches_than_dreams_are_refused():
+    with pytest.raises(AssemblyError, match="minibatches = 13, but batch times length makes 12"):
+        assemble(agent_config("micro"), [PPO(minibatches=13)])
+
+
+def test_a_tuned_weight_of_the_entropy_must_begin_above_0():
+    with pytest.raises(AssemblyError, match="entropy_scale, which is 0"):
+        assemble(agent_config("micro", entropy_scale=0.0), [PPO(target_entropy=0.5)])
+    assemble(agent_config("micro", entropy_scale=0.0), [PPO()])
