@@ -3,7 +3,8 @@
 import inspect
 import io
 import math
-from itertools import permutations
+from contextlib import closing
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from agents import modifications
 from agents.assemble import AssemblyError, assemble
-from agents.config import Budget, agent_config
+from agents.config import AgentConfig, Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
 from agents.modification import Modification
 from agents.modifications import REGISTRY
@@ -19,6 +20,9 @@ from agents.observation import ATARI
 from agents.parts import Parts
 from agents.streams import Streams
 from agents.training.learner import Learner
+from agents.training.loop import train
+from agents.training.recipe import TrainBehaviour
+from agents.training.reports import Metrics
 
 ACTIONS = 5
 FAMILIES = {
@@ -223,24 +227,58 @@ def test_training_saving_restoring_and_training_on_is_training_through(
     assert digest(train(fresh, 6).state_dict()) == digest(through.state_dict())
 
 
-@pytest.mark.parametrize(
-    "pair",
-    list(permutations(REGISTRY.values(), 2)),
-    ids=lambda pair: f"{pair[0].name}-{pair[1].name}",
-)
-def test_every_pair_makes_an_agent_or_is_refused(pair, live):
-    first, second = pair
-    modifications = [with_example(first), with_example(second)]
-    config = base_config(first, second)
+PAIRS = [
+    pytest.param(pair, id=f"{pair[0].name}-{pair[1].name}")
+    for pair in combinations(REGISTRY.values(), 2)
+]
+
+
+def assembled_pair(config, modifications):
+    """The parts of both together, or None if they are refused, which must name one of them."""
+    refusal = None
     try:
-        parts = assemble(config, modifications)
-    except AssemblyError as refused:
-        refusal = str(refused)
-    else:
-        refusal = None
-    if refusal is not None:
-        assert first.name in refusal or second.name in refusal
+        return assemble(config, modifications)
+    except AssemblyError as error:
+        refusal = str(error)
+    assert any(one.name in refusal for one in modifications)
+    return None
+
+
+@pytest.fixture(scope="module")
+def lived():
+    """Outcomes of agents with one modification, which many pairs ask for."""
+    return {}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_pair_makes_an_agent_or_is_refused(pair, live, lived):
+    modifications, config = [with_example(one) for one in pair], base_config(*pair)
+    parts = assembled_pair(config, modifications)
+    if parts is None:
         return
     both = live(parts, env_frames=32)
-    for alone in modifications:
-        assert live(assemble(config, [alone]), env_frames=32).outcome != both.outcome
+    assert sum(isinstance(event, TrainBehaviour) for event in both.events) >= 2
+    for one in modifications:
+        key = one.name, config.model_dump_json()
+        if key not in lived:
+            lived[key] = live(assemble(config, [one]), env_frames=32).outcome
+        assert lived[key] != both.outcome
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_admissible_pair_makes_fifty_updates_on_catch(pair):
+    settings = {"env_frames_per_update": 16.0, "cross_episodes": True}
+    config = AgentConfig.model_validate(base_config(*pair).model_dump() | settings)
+    parts = assembled_pair(config, [with_example(one) for one in pair])
+    if parts is None:
+        return
+    reports = train(
+        parts,
+        game="Catch",
+        seed=0,
+        protocol=Protocol(evaluate_every=20_000, final_evaluation_episodes=1),
+        budget=Budget(env_frames=20_000, prefill_frames=400),
+    )
+    with closing(reports):
+        assert any(isinstance(one, Metrics) and one.updates >= 50 for one in reports)

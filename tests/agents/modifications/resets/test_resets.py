@@ -18,6 +18,7 @@ from agents.training.recipe import (
     Surgery,
     TrainBehaviour,
     TrainWorldModel,
+    following,
     planned_updates,
 )
 from agents.training.reports import Metrics
@@ -32,7 +33,9 @@ def config(**settings):
 def carry_out(settings, clock=None, *, stop=math.inf, **base):
     """The events of a run as letters, with the clock; `stop` leaves before the nth event."""
     parts, clock, log = assemble(config(**base), [settings]), clock or Clock(), []
-    for event in parts.recipe(BUDGET, Protocol(), clock):
+    recipe = parts.recipe(BUDGET, Protocol(), clock)
+    event = next(recipe)
+    while event is not None:
         resting = isinstance(event, Collect)
         if len(log) >= stop and resting:
             return log, clock
@@ -42,6 +45,7 @@ def carry_out(settings, clock=None, *, stop=math.inf, **base):
             clock.episodes = clock.env_frames // 40
         clock.updates += isinstance(event, TrainWorldModel)
         clock.behaviour_updates += isinstance(event, TrainBehaviour)
+        event = following(recipe, {})
     return log, clock
 
 
