@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ablate.cli import db, exchange, plan, power, show, work
+from ablate.cli import db, exchange, games, plan, power, show, work
 
 FAILED = 2
 """Exit code of a command that could not do what it was asked."""
@@ -81,6 +81,7 @@ app.command("table")(show.table)
 app.command("plot")(show.plot)
 app.command("report")(show.report)
 app.command("power")(power.power)
+app.command("games")(games.games)
 app.command("diff")(plan.diff)
 app.command("import")(exchange.import_)
 app.command("export")(exchange.export)
