@@ -230,6 +230,13 @@ def report(
     study: StudyNameArgument,
     options: "Options",
     output: OutputOption = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Rewrite it while the study runs, until no run is left; Ctrl-C stops."
+        ),
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks of --watch.")] = 30,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Write one HTML file with every table and figure."""
@@ -238,7 +245,24 @@ def report(
     from results.database.engine import open_database
 
     check_folder(output)
+    if watch:
+        _watch(open_database(db), study_name(study), output, options, every)
+        return
     typer.echo(str(write_report(open_database(db), study_name(study), output, options)))
+
+
+def _watch(
+    engine: "Engine", study: str, output: Path | None, options: "Options", every: int
+) -> None:
+    from results import report as reports
+
+    path = output if output is not None else Path(f"{study}_report.html")
+
+    def told(counts: dict[str, int]) -> None:
+        words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        typer.echo(f"{path}: {words}")
+
+    reports.watch(engine, study, path, options, every_s=every, told=told)
 
 
 def write_report(engine: "Engine", study: str, output: Path | None, options: "Options") -> Path:

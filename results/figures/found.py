@@ -108,11 +108,15 @@ class Found:
     def interaction_numbers(self) -> pd.DataFrame:
         """Returns one row per interaction that stands apart, with the checks beside each."""
         numbers = self.findings.interaction_numbers
+        if not self.interactions:
+            return numbers.iloc[:0]
         shown = {one.background for one in self.interactions}
         return numbers[(numbers["order"] == 2) & numbers["background"].isin(shown)]
 
     def numbers(self) -> pd.DataFrame:
         """Returns both, the effects first."""
+        if not self.interactions:
+            return self.effect_numbers()
         pairs = self.interaction_numbers().assign(effect="interaction")
         return pd.concat([self.effect_numbers(), pairs], ignore_index=True)
 

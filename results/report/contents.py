@@ -2,9 +2,11 @@
 
 import base64
 import json
+import platform
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final
 
 import pandas as pd
@@ -36,6 +38,8 @@ FIGURE_TITLES: Final[Mapping[str, str]] = {
     "aggregates": "Aggregate scores",
     "curves": "Learning curves",
 }
+
+LIBRARIES: Final = ("ablate", "numpy", "scipy", "statsmodels", "rliable", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -305,6 +309,27 @@ def toggles(data: StudyData) -> list[tuple[str, str]]:
         )
         for toggle in data.study.toggles
     ]
+
+
+def provenance(data: StudyData) -> list[tuple[str, str]]:
+    """Says where the runs were made, when, and with what the page was."""
+    runs = data.runs
+    words = []
+    hosts = sorted({str(host) for host in runs["host"].dropna()})
+    if hosts:
+        words.append(("Machines", ", ".join(hosts)))
+    started = runs["started_at"].dropna()
+    if len(started):
+        ended = runs["heartbeat_at"].dropna()
+        last = f" to {_moment(ended.max())}" if len(ended) else ""
+        words.append(("Attempts", f"{_moment(started.min())}{last} UTC"))
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    words.append(("Analysis", f"{versions}; Python {platform.python_version()}"))
+    return words
+
+
+def _moment(value: Any) -> str:
+    return pd.Timestamp(value).strftime("%Y-%m-%d %H:%M")
 
 
 def breakable(text: str) -> str:

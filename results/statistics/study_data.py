@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from results.database import imports, reading
 from results.database.imports import ImportedScores
-from results.database.records import NormalizationRow, StudyRecord
+from results.database.records import ImportSourceRecord, NormalizationRow, StudyRecord
 
 CURVES = ("episode_return",)  # what the figures draw
 
@@ -25,6 +25,7 @@ class StudyData:
         curves: Per metric, the points: run_id, arm, game, seed, env_frames, value.
         declared: By game, the returns that a task which is not in the tables declares of itself.
         imported: The scores of a study that was imported as scores; it has no returns at all.
+        sources: The files that its runs were imported from.
         memory: What was computed from these frames, so that a page of many tables and figures
             computes it once; a copy with other frames starts with an empty one.
     """
@@ -35,6 +36,7 @@ class StudyData:
     curves: Mapping[str, pd.DataFrame]
     declared: Mapping[str, NormalizationRow] = field(default_factory=dict)
     imported: ImportedScores | None = None
+    sources: tuple[ImportSourceRecord, ...] = ()
     memory: dict[object, object] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -66,4 +68,5 @@ def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyD
             if game in study.games
         },
         imported=imports.scores(engine, name),
+        sources=imports.sources(engine, name),
     )

@@ -1,8 +1,8 @@
 import dataclasses
 import itertools
+import json
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -15,6 +15,7 @@ from results.database.queue import claim, register_worker
 from results.database.records import (
     ArmRecord,
     EpisodeRow,
+    ImportSourceRecord,
     NormalizationRow,
     RunRecord,
     StudyRecord,
@@ -54,7 +55,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"style", "title"} & set(self.open):
+        if not {"style", "title", "script"} & set(self.open):
             self.words.append(data)
 
     def text(self):
@@ -87,7 +88,7 @@ def test_tags_are_closed_and_no_id_is_used_twice(page):
 
 def test_nothing_is_loaded_from_anywhere(page):
     for tag, attributes in Page(page).tags:
-        assert tag not in ("script", "iframe", "object", "embed")
+        assert tag not in ("iframe", "object", "embed")
         for key, value in attributes.items():
             if key in ("src", "srcset", "href", "xlink:href", "action", "poster", "data"):
                 assert value.startswith(("#", "data:")), (tag, key, value[:60])
@@ -196,7 +197,9 @@ def test_words_of_the_study_cannot_inject_markup(finished_data):
         finished_data.study, question="<script>alert(1)</script>", evaluation='"><img src=x>'
     )
     page = report.page(dataclasses.replace(finished_data, study=study), QUICK, written_at=NOW)
-    assert not {"script", "img"} & {tag for tag, _ in Page(page).tags}
+    tags = [tag for tag, _ in Page(page).tags]
+    assert tags.count("script") == 1  # ours
+    assert "img" not in tags
     assert "<script>alert(1)</script>" in Page(page).text()
 
 
@@ -294,34 +297,157 @@ def test_an_unknown_study_is_refused_and_nothing_written(engine, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+def test_watching_rewrites_the_page_when_runs_move_and_stops_when_none_is_left(engine, tmp_path):
+    output = tmp_path / "live.html"
+    seen, told = [], []
+
+    def sleep(seconds):
+        seen.append((seconds, output.read_text("utf-8")))
+        worker = register_worker(engine, device="cpu", slot=len(seen))
+        if len(seen) == 2 and (left := claim(engine, worker)):
+            writer = AttemptWriter(engine, left)
+            writer.evaluation(8000, [EpisodeRow(0, -19.0, 900, False)], policy="argmax",
+                              final=True)  # fmt: skip
+            writer.finish(10.0)
+
+    report.watch(engine, "small", output, QUICK, every_s=7, told=told.append, sleep=sleep)
+    assert [seconds for seconds, _ in seen] == [7, 7]
+    assert seen[0][1] == seen[1][1]  # nothing had moved: not written again
+    assert '<meta http-equiv="refresh" content="7">' in seen[0][1]
+    assert [counts["queued"] for counts in told] == [1, 0]
+    last = output.read_text("utf-8")
+    assert 'http-equiv="refresh"' not in last
+    assert "3 of 4 runs finished" in Page(last).text()
+    assert "Partial: 3 of 4 runs have a score" in Page(last).text()  # one failed for good
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not rendered")
-def test_a_browser_draws_every_figure_within_a_phones_width(page, tmp_path):
-    probe = """<script>
-    window.onload = () => {
-      const page = document.documentElement;
-      const drawn = [...document.querySelectorAll('svg')].filter(e => e.getBBox().width > 100);
-      document.title = `drawn ${drawn.length} too wide ${page.scrollWidth - page.clientWidth}`;
-    };</script></body>"""
-    inner, outer = tmp_path / "page.html", tmp_path / "phone.html"
-    inner.write_text(page.replace("</body>", probe), "utf-8")
-    outer.write_text(
-        f"<iframe id=p src='{inner.name}' width=400 height=800></iframe><script>"
-        "onload = () => document.title = document.getElementById('p').contentDocument.title"
-        "</script>",
-        "utf-8",
+def test_where_the_numbers_come_from_is_told(page, finished_data):
+    text = Page(page).text()
+    assert "0" * 64 in text  # the study's contents
+    assert all(arm.identity in text for arm in finished_data.study.arms)
+    assert "Machines host" in text
+    assert re.search(r"Analysis ablate \S+, numpy \S+", text)
+
+
+def test_imported_files_are_named_with_their_sha256(finished_data):
+    source = ImportSourceRecord("curves.csv", "c" * 64, "csv", "{}", "atari100k", None, False)
+    data = dataclasses.replace(finished_data, sources=(source,))
+    text = Page(report.page(data, QUICK, written_at=NOW)).text()
+    assert "curves.csv csv atari100k raw returns cccccccccccc" in text
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "window-size=1200,900",
+        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(f"--{flag}")  # fmt: skip
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=str(DRIVER))
     )
-    done = subprocess.run(
-        [
-            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=5000", "--dump-dom", outer.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    title = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
-    assert title is not None, done.stderr[-2000:]
-    assert title.group(1).startswith("drawn 9 too wide 0"), title.group(1)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, page, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page, "utf-8")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(file.as_uri())
+    return browser
+
+
+in_a_browser = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="chromium and its driver are not installed: the page is not opened in a browser",
+)
+
+
+@in_a_browser
+def test_a_browser_opens_the_page_without_a_complaint_and_without_the_network(opened):
+    complaints = [one for one in opened.get_log("browser") if one["level"] != "INFO"]
+    assert complaints == []
+    asked = [
+        message["params"]["request"]["url"]
+        for entry in opened.get_log("performance")
+        for message in [json.loads(entry["message"])["message"]]
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert any(url.endswith("/page.html") for url in asked)
+    assert [url for url in asked if url.startswith(("http", "ws"))] == []
+
+
+@in_a_browser
+@pytest.mark.parametrize("phone", [False, True])
+def test_every_figure_is_visible_and_the_page_is_no_wider_than_the_screen(opened, phone):
+    if phone:
+        opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    boxes = opened.execute_script(
+        "return [...document.querySelectorAll('figure svg')].map(e => {"
+        "const box = e.getBoundingClientRect(), ink = e.getBBox();"
+        "return [box.width, box.height, ink.width, ink.height]})"
+    )
+    assert len(boxes) == 9
+    assert all(min(box) > 100 for box in boxes)
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert opened.execute_script(f"return {wide}") <= 0
+
+
+COLUMN = (
+    "return [...document.querySelectorAll('{table} tbody')].map(body => [...body.rows]"
+    ".map(row => row.cells[{column}].textContent))"
+)
+
+
+def column(driver, table, place):
+    return driver.execute_script(COLUMN.format(table=table, column=place))
+
+
+@in_a_browser
+def test_a_heading_sorts_its_column_up_then_down_and_blocks_stay_together(opened):
+    before = column(opened, "table.effects", 2)
+    assert len(before) == 4  # the mean and three games
+    heading = opened.find_elements("css selector", "table.effects thead th")[2]
+
+    def numbers():
+        return [
+            [float(text.split()[0]) for text in block]
+            for block in column(opened, "table.effects", 2)
+        ]
+
+    opened.execute_script("arguments[0].click()", heading)
+    assert numbers() == [sorted(block) for block in numbers()]
+    assert heading.get_attribute("aria-sort") == "ascending"
+    opened.execute_script("arguments[0].click()", heading)
+    assert numbers() == [sorted(block, reverse=True) for block in numbers()]
+    assert [set(block) for block in before] == [
+        set(block) for block in column(opened, "table.effects", 2)
+    ]
+
+
+@in_a_browser
+def test_words_sort_as_words_and_thousands_as_numbers(opened):
+    headings = opened.find_elements("css selector", "#runs thead th")
+    opened.execute_script("arguments[0].click()", headings[1])
+    (games,) = column(opened, "#runs table", 1)
+    assert games == sorted(games)
+    assert games[0] == "Assault"
+    opened.execute_script("arguments[0].click()", headings[5])
+    (frames,) = column(opened, "#runs table", 5)
+    assert [int(text.replace(",", "")) for text in frames] == [400_000] * 36
