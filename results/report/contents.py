@@ -36,6 +36,9 @@ FIGURE_TITLES: Final[Mapping[str, str]] = {
     "waterfall": "Who brings the gain",
     "one_at_a_time": "One toggle at a time",
     "aggregates": "Aggregate scores",
+    "profiles": "Performance profiles",
+    "improvement": "Probability of improvement",
+    "efficiency": "Sample efficiency",
     "curves": "Learning curves",
 }
 

@@ -22,7 +22,6 @@ from results.database.records import (
     ToggleRecord,
 )
 from results.database.store import submit
-from results.figures import KINDS
 from results.report import contents
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
@@ -128,13 +127,12 @@ def test_question_design_protocol_and_progress_are_told(page):
 
 def test_all_figures_and_tables_are_there_with_their_numbers(page):
     tags = Page(page).tags
-    assert sum(tag == "svg" for tag, _ in tags) == len(KINDS) == 9
+    assert sum(tag == "svg" for tag, _ in tags) == len(EVERY_FIGURE)
     downloads = [a["download"] for tag, a in tags if tag == "a" and "download" in a]
     assert downloads == [
         f"synthetic_{kind}.csv"
         for kind in (
-            "interference", "interactions", "pairs", "combinations", "effects", "waterfall",
-            "one_at_a_time", "aggregates", "curves",
+            *EVERY_FIGURE,
             "scores", "hns", "aggregates", "effects", "interactions",
         )
     ]  # fmt: skip
@@ -403,7 +401,7 @@ def test_every_figure_is_visible_and_the_page_is_no_wider_than_the_screen(opened
         "const box = e.getBoundingClientRect(), ink = e.getBBox();"
         "return [box.width, box.height, ink.width, ink.height]})"
     )
-    assert len(boxes) == 9
+    assert len(boxes) == len(EVERY_FIGURE)
     assert all(min(box) > 100 for box in boxes)
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert opened.execute_script(f"return {wide}") <= 0
