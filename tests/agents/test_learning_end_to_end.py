@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from agents.assemble import assemble
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.optimiser import Optimiser
-from agents.parts import Parts
+from agents.modifications import REGISTRY
 from agents.training import loop
 from agents.training.evaluation import evaluate
 from agents.training.process import set_up_process
@@ -74,12 +75,12 @@ def _as_in_a_worker():
     torch.set_float32_matmul_precision(precision)
 
 
-def learn(monkeypatch, settings, game, budget, seed):
+def learn(monkeypatch, settings, game, budget, seed, modifications=()):
     """Trains; the mean returns of argmax and of sampled play, and the seconds of CPU."""
     runs, begin = [], loop.Run.begin
     monkeypatch.setattr(loop.Run, "begin", lambda *args: runs.append(begin(*args)) or runs[-1])
     protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1)
-    parts, started = Parts(agent_config("tiny", **settings)), time.process_time()
+    parts, started = assemble(agent_config("tiny", **settings), modifications), time.process_time()
     for _ in loop.train(parts, game=game, seed=seed, protocol=protocol, budget=budget):
         pass
     seconds = time.process_time() - started
@@ -112,6 +113,23 @@ def test_it_catches_the_ball(monkeypatch, seed):
     assert argmax >= 0.9
     assert sampled >= 0.85
     assert seconds < 360
+
+
+LEARNERS = {
+    "ppo": {"epochs": 4, "minibatches": 4},
+    "sac": {"temperature": 0.02, "lambda_": 0.95},
+    "dynamics_gradients": {"rho": 0.1},
+}
+"""Other learners of the behaviour, to lay beside the base's; the rates are the base's."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", LEARNERS)
+def test_another_learner_catches_more_than_random_play(monkeypatch, name, seed):
+    learner = REGISTRY[name].model_validate(LEARNERS[name])
+    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, seed, [learner])
+    assert argmax > -0.6
+    assert sampled > -0.6
 
 
 def test_it_does_not_when_the_actions_of_the_replay_are_shuffled(monkeypatch):

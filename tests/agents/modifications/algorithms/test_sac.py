@@ -8,6 +8,7 @@ from agents.assemble import AssemblyError, assemble
 from agents.config import agent_config
 from agents.dreamer.distributions import CategoricalActions
 from agents.dreamer.imagination import Trajectory
+from agents.dreamer.surgery import operate
 from agents.modifications.algorithms.sac import (
     SAC,
     SoftActorCritic,
@@ -15,6 +16,7 @@ from agents.modifications.algorithms.sac import (
     soft_value,
 )
 from agents.streams import Streams
+from agents.training.recipe import Operation
 
 ACTIONS = 3
 
@@ -213,3 +215,24 @@ def test_it_finds_what_soft_value_iteration_finds(exact):
         torch.testing.assert_close(twin.double(), action_value[:4], atol=0.05, rtol=0)
     expected = torch.softmax(action_value[:4] / alpha, -1)
     torch.testing.assert_close(policy.double(), expected, atol=0.05, rtol=0)
+
+
+def test_surgery_knows_both_critics_and_the_tuned_temperature(make_agent, random_batch):
+    tuned = SAC(temperature=0.5, target_entropy=0.5, temperature_lr=0.1)
+    agent = make_agent(parts=assemble(agent_config("micro"), [tuned]))
+    for _ in range(2):
+        posteriors, _ = agent.train_world_model(random_batch(2, 6))
+        agent.train_behaviour(posteriors)
+    behaviour, before = agent.behaviour, agent.behaviour.entropy_weight()
+    assert before != 0.5
+    operate(agent, [Operation(("actor",), last_layer=True)], seed=9)
+    assert behaviour.entropy_weight().item() == pytest.approx(0.5)  # a number is its last layer
+    hidden = [twin.layers[0].weight.clone() for twin in behaviour.critic]
+    last = [twin.layers[-1].weight.clone() for twin in behaviour.critic]
+    operate(agent, [Operation(("critic",), last_layer=True)], seed=9)
+    for twin, target, first, old in zip(
+        behaviour.critic, behaviour.target_critic, hidden, last, strict=True
+    ):
+        assert torch.equal(twin.layers[0].weight, first)
+        assert not torch.equal(twin.layers[-1].weight, old)
+        assert torch.equal(target.layers[-1].weight, twin.layers[-1].weight)
