@@ -11,6 +11,7 @@ from agents.config import Protocol as GameProtocol
 from agents.dreamer.actor_critic import ActorCriticParts, Rule
 from agents.dreamer.behaviour import BehaviourParts
 from agents.dreamer.entropy import EntropyTarget
+from agents.dreamer.exploration import Exploration
 from agents.dreamer.loss_terms import LossTerm
 from agents.training.recipe import Clock, Recipe, dreamer_recipe
 from agents.views import ViewTransform
@@ -85,6 +86,7 @@ class Parts:
     loss_terms: tuple[LossTerm, ...] = ()
     recipe_wraps: tuple[RecipeWrap, ...] = ()
     behaviour: BehaviourParts = field(default_factory=ActorCriticParts)
+    exploration: Exploration | None = None
     edits: tuple[tuple[str, str], ...] = ()  # (component, modification)
 
     def with_settings(self, by: str, **values: object) -> "Parts":
@@ -142,6 +144,19 @@ class Parts:
         behaviour = ActorCriticParts(rule, entropy)
         return replace(self, behaviour=behaviour)._edited(by, "behaviour/rule")
 
+    def with_exploration(self, exploration: Exploration) -> "Parts":
+        """Adds a second behaviour with rewards of its own (seams B and I).
+
+        Raises:
+            AssemblyError: If there is one already.
+        """
+        if self.exploration is not None:
+            raise AssemblyError(
+                f"{exploration.name} and {self.exploration.name} both bring a second behaviour; "
+                "an arm can have one"
+            )
+        return replace(self, exploration=exploration)
+
     def _check_behaviour(self, by: str) -> None:
         for component, other in self.edits:
             if component in {"behaviour", "behaviour/rule"}:
@@ -178,10 +193,12 @@ class Parts:
             described["recipe_wraps"] = [_described(wrap) for wrap in self.recipe_wraps]
         if self.behaviour != ActorCriticParts():
             described["behaviour"] = _described(self.behaviour)
+        if self.exploration is not None:
+            described["exploration"] = _described(self.exploration)
         return described
 
 
 def _described(
-    link: ViewTransform | ActWrapper | LossTerm | RecipeWrap | BehaviourParts,
+    link: ViewTransform | ActWrapper | LossTerm | RecipeWrap | BehaviourParts | Exploration,
 ) -> dict[str, object]:
     return {"name": link.name, **link.describe()}

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from agents.dreamer.behaviour import Behaviour
 from agents.dreamer.distributions import CategoricalActions
+from agents.dreamer.exploration import Explorer
 from agents.dreamer.imagination import Imagination
 from agents.dreamer.loss_terms import LossTerms
 from agents.dreamer.optimiser import Optimiser
@@ -75,6 +77,12 @@ class Agent:
             config, CategoricalActions(actions), streams, device
         )
         self.model_optimiser = Optimiser(self.world_model.parameters(), config.model_lr, config)
+        self.explorer: Explorer | None = None
+        if parts.exploration is not None:
+            losses, choices = self.loss_terms.losses, CategoricalActions(actions)
+            self.explorer = parts.exploration.build(
+                parts.behaviour, config, choices, losses, streams, device
+            )
         self._activity: dict[str, tuple[int, int]] = {}  # actions replaced, actions taken
 
     def train_world_model(self, batch: Batch) -> tuple[Posteriors, dict[str, Tensor]]:
@@ -103,13 +111,35 @@ class Agent:
         with self._arithmetic():
             metrics = self.behaviour.update(Imagination(self.world_model, start), uniforms)
         self.behaviour.count_update()
+        if self.explorer is not None and not self.explorer.over:
+            metrics |= self._train_explorer(self.explorer, start)
         return metrics
+
+    def _train_explorer(self, explorer: Explorer, start: Posteriors) -> dict[str, Tensor]:
+        """Updates the second behaviour on dreams of its own, by its own streams."""
+        streams = self.streams.within(explorer.name)
+        shapes = explorer.behaviour.uniforms_shapes(len(start.is_terminal))
+        uniforms = {owner: streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
+        with self._arithmetic():
+            metrics = explorer.update(Imagination(self.world_model, start), uniforms)
+        explorer.behaviour.count_update()
+        return metrics
+
+    @property
+    def behaviours(self) -> tuple[Behaviour, ...]:
+        """That of the task, and the second one where there is one."""
+        return (
+            (self.behaviour,)
+            if self.explorer is None
+            else (self.behaviour, self.explorer.behaviour)
+        )
 
     @property
     def optimisers(self) -> tuple[Optimiser, ...]:
         """All of them: together they train every parameter that is trained."""
         own = self.loss_terms.optimisers.values()
-        return (self.model_optimiser, *self.behaviour.optimisers.values(), *own)
+        behave = [one for each in self.behaviours for one in each.optimisers.values()]
+        return (self.model_optimiser, *behave, *own)
 
     def posteriors(self, batch: Batch) -> Posteriors:
         """The states of a batch, for dreams that no update of the world model comes before.
@@ -183,6 +213,7 @@ class Agent:
             The new state; its `action` is the choice.
         """
         N = len(observation)
+        behaviour = self._acting(N, explore_at)
         draws = self.streams.uniforms(stream, N, self.config.stoch)
         uniforms = None if argmax else self.streams.uniforms(stream, N)
         with self._arithmetic():
@@ -193,23 +224,36 @@ class Agent:
                 is_first,
                 draws,
             )
-            action = self.behaviour.act(latent.feat, uniforms).argmax(-1)
+            action = behaviour.act(latent.feat, uniforms).argmax(-1)
         if explore_at is not None:
             action = self._explored(action, explore_at)
         return ActingState(latent, action)
+
+    def _acting(self, environments: int, explore_at: int | None) -> Behaviour:
+        """Whose turn it is to choose; counts the choices of the second behaviour."""
+        if explore_at is None or self.explorer is None:
+            return self.behaviour
+        acts = self.explorer.acts_at(explore_at)
+        self._count(self.explorer.name, environments if acts else 0, environments)
+        return self.explorer.behaviour if acts else self.behaviour
+
+    def _count(self, name: str, replaced: int, taken: int) -> None:
+        before = self._activity.get(name, (0, 0))
+        self._activity[name] = before[0] + replaced, before[1] + taken
 
     def _explored(self, action: Int[Tensor, " N"], env_frames: int) -> Int[Tensor, " N"]:
         """What the wraps around acting make of the actor's choice; counts what they replace."""
         for wrapper in self.act_wrappers:
             draws = self.streams.uniforms(wrapper.name, len(action), wrapper.draws)
             chosen, action = action, wrapper(action, self.actions, draws, env_frames)
-            replaced, taken = self._activity.get(wrapper.name, (0, 0))
-            replaced += int((action != chosen).sum())
-            self._activity[wrapper.name] = replaced, taken + len(action)
+            self._count(wrapper.name, int((action != chosen).sum()), len(action))
         return action
 
     def activity(self) -> dict[str, float]:
-        """The share of actions that each wrap around acting has replaced since last asked."""
+        """The share of actions that each wrap around acting, or the second behaviour, has chosen.
+
+        Since last asked.
+        """
         shares = {
             f"{name}/actions_replaced": replaced / taken
             for name, (replaced, taken) in self._activity.items()
@@ -234,6 +278,8 @@ class Agent:
             "streams": self.streams.state_dict(),
             "activity": self._activity,
         }
+        if self.explorer is not None:
+            state["explorer"] = self.explorer.state_dict()
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -244,3 +290,5 @@ class Agent:
         self.model_optimiser.adam.load_state_dict(state["model_optimiser"])
         self.streams.load_state_dict(state["streams"])
         self._activity = dict(state["activity"])
+        if self.explorer is not None:
+            self.explorer.load_state_dict(state["explorer"])

@@ -51,6 +51,10 @@ class Trajectory:
         return torch.cat([first[None], self.start_disc[None], self.disc[:-2]]).cumprod(0)
 
 
+def _by_the_model(trajectory: Trajectory) -> Trajectory:
+    return trajectory
+
+
 Policy = Callable[[Tensor, Tensor], Tensor]
 """Chooses actions [N, A] by features [N, F] and uniforms [N]."""
 
@@ -65,10 +69,12 @@ class Imagination:
     Attributes:
         world_model: Gives transitions, rewards and discounts.
         start: N posterior states with their terminal flags.
+        rewarded: Puts the rewards of a behaviour in place of the model's; keeps them if not given.
     """
 
     world_model: WorldModel
     start: Posteriors
+    rewarded: Callable[[Trajectory], Trajectory] = _by_the_model
 
     @torch.no_grad()
     def dream(self, policy: Policy, uniforms: Mapping[str, Tensor]) -> Trajectory:
@@ -106,7 +112,7 @@ class Imagination:
                 actions.append(action)
         feat = torch.stack(feats)
         reward = model.reward(feat).squeeze(-1)
-        return Trajectory(
+        trajectory = Trajectory(
             feat=feat,
             action=torch.stack(actions),
             reward=reward[1:],
@@ -114,6 +120,7 @@ class Imagination:
             start_reward=reward[0],
             start_disc=model.config.gamma * (1.0 - self.start.is_terminal),
         )
+        return self.rewarded(trajectory)
 
 
 def uniforms_shapes(config: AgentConfig, starts: int) -> dict[str, tuple[int, ...]]:

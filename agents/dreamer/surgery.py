@@ -30,7 +30,7 @@ def networks(agent: Agent, tag: Tag) -> tuple[nn.Module, ...]:
         case "heads":
             return (model.reward, model.discount, *agent.loss_terms.networks())
         case "actor" | "critic":
-            return agent.behaviour.networks(tag)
+            return tuple(one for each in agent.behaviours for one in each.networks(tag))
 
 
 @torch.no_grad()
@@ -58,13 +58,11 @@ def operate(agent: Agent, operations: Sequence[Operation], seed: int) -> int:
         for parameter in touched:
             for moment in optimiser.adam.state.get(parameter, {}).values():
                 moment.zero_()
-    critic = {
-        id(parameter)
-        for network in agent.behaviour.networks("critic")
-        for parameter in network.parameters()
-    }
-    if any(id(parameter) in critic for parameter in touched):
-        agent.behaviour.copy_target()
+    changed = {id(parameter) for parameter in touched}
+    for behaviour in agent.behaviours:
+        critics = behaviour.networks("critic")
+        if any(id(one) in changed for critic in critics for one in critic.parameters()):
+            behaviour.copy_target()
     agent.loss_terms.copy_targets(touched)
     return sum(parameter.numel() for parameter in touched)
 

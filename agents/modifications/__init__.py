@@ -13,6 +13,7 @@ from agents.modifications.augmentation.random_shift import RandomShift
 from agents.modifications.auxiliary.contrastive import Contrastive
 from agents.modifications.auxiliary.self_predictive import SelfPredictive
 from agents.modifications.exploration.epsilon_greedy import EpsilonGreedy
+from agents.modifications.exploration.plan2explore import Plan2Explore
 from agents.modifications.recipe.adaptive_ratio import AdaptiveRatio
 from agents.modifications.recipe.pretraining import Pretraining
 from agents.modifications.recipe.replay_ratio import ReplayRatio
@@ -30,6 +31,7 @@ REGISTRY: Mapping[str, type[Modification]] = MappingProxyType(
             Intensity,
             Cutout,
             EpsilonGreedy,
+            Plan2Explore,
             SelfPredictive,
             Contrastive,
             PPO,

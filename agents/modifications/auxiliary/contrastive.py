@@ -30,6 +30,7 @@ from agents.dreamer.loss_terms import AuxiliaryLoss, Follower
 from agents.dreamer.networks import MLP, glorot_
 from agents.dreamer.world_model import Seen, WorldModel
 from agents.modification import Example
+from agents.precision import at_least_fp32
 from agents.streams import Streams
 
 SMALL = {"width": 8, "ema_rate": 0.5}
@@ -109,7 +110,7 @@ class Contrast(AuxiliaryLoss):
             counts = torch.ones(2 * [len(frames)], dtype=torch.bool, device=frames.device)
         query = self.projector(world_model.encoder(self._shifted(frames, uniforms[..., 1:3])))
         key = self.slow_projector(self.slow_encoder(self._shifted(frames, uniforms[..., 3:5])))
-        scores = self._scores(query, key)
+        scores = at_least_fp32(self._scores(query, key))
         metrics = {
             "accuracy": hits(scores.detach(), counts).float().mean(),
             "negatives": counts.sum(1).float().mean() - 1.0,

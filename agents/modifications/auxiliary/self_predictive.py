@@ -35,6 +35,7 @@ from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Seen, WorldModel, one_hot_actions
 from agents.modification import Example
 from agents.parts import AssemblyError, Parts
+from agents.precision import at_least_fp32
 from agents.streams import Streams
 
 SHORT = {"jumps": 2, "width": 8, "ema_rate": 0.5}
@@ -103,8 +104,8 @@ class SelfPrediction(AuxiliaryLoss):
     ) -> tuple[Float[Tensor, "B S"], dict[str, Float[Tensor, ""]]]:
         """Rolls out from every row that K rows follow."""
         feat = prior_rollout(world_model, seen, uniforms)
-        predicted = self.predictor(self.projector(self.to_embed(feat)))
-        target = windows(self._targets(seen), self.jumps)
+        predicted = at_least_fp32(self.predictor(self.projector(self.to_embed(feat))))
+        target = windows(at_least_fp32(self._targets(seen)), self.jumps)
         counts = going_on(seen.batch.is_first, self.jumps)
         loss = prediction_loss(predicted, target, counts)
         with torch.no_grad():
