@@ -94,6 +94,8 @@ def draw(
         figure.text(middle, (foot - 0.27) / height, unit, ha="center", va="top", fontsize=7.5)
         for axes in grid.flat:
             axes.yaxis.set_major_formatter(FuncFormatter(_short))
+            axes.margins(x=0.12)
+            axes.set_xlim(left=0)
     else:
         for axes in grid[-1]:
             axes.set_xlabel(unit)
@@ -168,7 +170,7 @@ def _thousands(value: float, _: int | None = None) -> str:
 
 
 def _short(value: float, _: int | None = None) -> str:
-    return _thousands(value) if abs(value) < 10_000 else f"{_thousands(value / 1000)}k"
+    return _thousands(value) if abs(value) < 1_000 else f"{_thousands(value / 1000)}k"
 
 
 def _say_what_is_there(axes: Axes, evaluations: pd.DataFrame, expected: int) -> None:
