@@ -8,8 +8,9 @@ from results.report import contents
 
 
 def test_every_figure_and_every_table_has_its_place():
-    assert set(contents.FIGURE_TITLES) == set(KINDS)
-    assert set(contents.TABLE_TITLES) == set(tables.KINDS)
+    needs_a_numeric_setting, told_with_the_arms = {"setting"}, {"compute"}
+    assert set(contents.FIGURE_TITLES) == set(KINDS) - needs_a_numeric_setting
+    assert set(contents.TABLE_TITLES) == set(tables.KINDS) - told_with_the_arms
 
 
 def test_all_five_states_are_counted(unfinished_data):
