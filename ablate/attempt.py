@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine
@@ -82,9 +83,9 @@ class Attempt:
         except (DatabaseError, LeaseLost):
             raise
         except OutdatedRun as error:
-            self._fail(str(error), str(error))
+            self._fail(str(error), str(error), None)
         except Exception as error:
-            self._fail(traceback.format_exc(), _last_line(error))
+            self._fail(traceback.format_exc(), _last_line(error), point_of(error))
         else:
             if reason is None:
                 self._finish(time.monotonic() - started)
@@ -103,12 +104,16 @@ class Attempt:
                 self._record(report)
                 if isinstance(report, Progress):
                     self._tell_progress(spec, report)
-                if leaving is None and (reason := self._stop.reason()):
+                if leaving is None and (reason := self._reason_to_leave()):
                     leaving = _Leaving(reason, time.monotonic() + STOP_SECONDS)
                     checkpoints.request()
                 if leaving is not None and leaving.is_over(report):
                     return leaving.reason
         return None
+
+    def _reason_to_leave(self) -> str | None:
+        reason = self._stop.reason()
+        return "the run was paused" if reason is None and self._writer.is_paused else reason
 
     def _reports(
         self, spec: RunSpec, parts: Parts, checkpoints: Checkpoints
@@ -192,9 +197,9 @@ class Attempt:
         self._files.clear()
         self._tell("finished", seconds=seconds)
 
-    def _fail(self, text: str, last_line: str) -> None:
-        self._writer.fail(text)
-        self._tell("failed", error=last_line)
+    def _fail(self, text: str, last_line: str, point: str | None) -> None:
+        tried_again = self._writer.fail(text, point)
+        self._tell("tried_again" if tried_again else "failed", error=last_line)
 
     def _tell_progress(self, spec: RunSpec, report: Progress) -> None:
         self._tell(
@@ -232,6 +237,20 @@ class _Leaving:
         evaluates = isinstance(report, Progress) and report.phase == "evaluate"
         saved = isinstance(report, Saved | NotSaved)
         return saved or evaluates or time.monotonic() >= self.deadline
+
+
+def point_of(error: Exception) -> str:
+    """What was raised, and where: two failures at one point are the same failure.
+
+    `ValueError at training/loop.py:212`. The message is no part of it: it may hold an address or
+    a time.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    place = Path(frames[-1].filename)
+    name = Path(place.parent.name, place.name).as_posix()
+    return f"{type(error).__name__} at {name}:{frames[-1].lineno}"
 
 
 def _last_line(error: Exception) -> str:

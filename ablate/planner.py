@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from ablate import grid
 from ablate.assembly import UndefinedArm, about_undefined, build_arm
+from ablate.provenance import code_here
 from ablate.resolution import (
     Resolution,
     ResolvedLevel,
@@ -19,13 +20,12 @@ from ablate.runspec import RunSpec, canonical_json
 from ablate.speed import Speed
 from ablate.study import Study, StudyError, StudyFile
 from agents import AGENT_VERSION
-from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
-from agents.cost import estimate_seconds
+from agents.config import AgentConfig, Budget, Protocol
+from agents.cost import estimate_seconds, memory_bytes
 from agents.modification import Modification
 from agents.parts import Parts
 from agents.training.environments import Task
 from agents.training.recipe import planned_updates
-from agents.training.replay import replay_bytes
 from results.database import reading, store
 from results.database.engine import open_database
 from results.database.errors import StudyConflict
@@ -53,13 +53,13 @@ class PlannedArm:
         record: As the database keeps it.
         config: Of the assembled agent.
         updates: How many updates its budget pays for.
-        replay_bytes: Memory that the replay of one run takes, by game.
+        memory_bytes: Memory that one run takes at most, by game.
     """
 
     record: ArmRecord
     config: AgentConfig
     updates: int
-    replay_bytes: Mapping[str, int]
+    memory_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,11 @@ class Plan:
         return counts
 
     @property
-    def replay_bytes(self) -> dict[str, int]:
-        """The memory that the replay of a run takes at most, by game."""
+    def memory_bytes(self) -> dict[str, int]:
+        """The memory that a run takes at most, by game."""
         arms = self.assembled.arms.values()
         games = self.assembled.study.games
-        return {game: max(arm.replay_bytes[game] for arm in arms) for game in games}
+        return {game: max(arm.memory_bytes[game] for arm in arms) for game in games}
 
     @property
     def seconds_to_do(self) -> float:
@@ -186,7 +186,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         study=_study_record(resolution, records),
         protocol=resolution.protocol,
         budget=resolution.budget,
-        runs=tuple(_run_record(specs[cell.arm], cell) for cell in cells),
+        runs=tuple(_run_record(specs[cell.arm], cell, arms[cell.arm]) for cell in cells),
         arms=arms,
         undefined=tuple(undefined),
         levels=levels,
@@ -245,7 +245,11 @@ def submit(assembled: AssembledStudy, engine: Engine, *, retry_failed: bool = Fa
     _is_submitted(assembled, engine)
     try:
         submission = store.submit(
-            engine, assembled.study, assembled.runs, retry_failed=retry_failed
+            engine,
+            assembled.study,
+            assembled.runs,
+            retry_failed=retry_failed,
+            code=code_here(),
         )
     except StudyConflict as error:
         raise StudyError(f"{assembled.file.path}: {error}") from error
@@ -322,7 +326,6 @@ def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modifica
 
 
 def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunSpec) -> PlannedArm:
-    agent_steps = -(-resolution.budget.env_frames // FRAMES_PER_AGENT_STEP)
     return PlannedArm(
         record=ArmRecord(
             name=arm.name,
@@ -332,14 +335,14 @@ def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunS
         ),
         config=parts.config,
         updates=planned_updates(parts.config, resolution.budget),
-        replay_bytes={
-            task.name: replay_bytes(agent_steps, task.observation, parts.config)
+        memory_bytes={
+            task.name: memory_bytes(parts.config, resolution.budget, task.observation)
             for task in resolution.tasks
         },
     )
 
 
-def _run_record(spec: RunSpec, cell: grid.Cell) -> RunRecord:
+def _run_record(spec: RunSpec, cell: grid.Cell, arm: PlannedArm) -> RunRecord:
     own = replace(spec, game=cell.game, seed=cell.seed)
     return RunRecord(
         identity=own.identity,
@@ -347,6 +350,7 @@ def _run_record(spec: RunSpec, cell: grid.Cell) -> RunRecord:
         game=cell.game,
         seed=cell.seed,
         specification=own.to_json(),
+        memory_bytes=arm.memory_bytes[cell.game],
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import ablate
 from ablate.devices import THREAD_VARIABLES
+from ablate.placement import Seat
 
 MOST_LAST_WORDS = 2_000  # characters
 
@@ -24,7 +25,7 @@ MOST_LAST_WORDS = 2_000  # characters
 class Message:
     """What a worker said."""
 
-    slot: int
+    number: int
     values: Mapping[str, Any]
 
 
@@ -34,21 +35,36 @@ class WorkerProcess:
     Args:
         database: The path or URL that the worker opens.
         study: It works on this study only; None for any.
-        slot: Its number.
+        number: By which its messages are known.
+        seat: The device that it sees, and its slot there.
         inbox: Where its messages go.
+        nothing_new_after: The time, in seconds since 1970, after which it begins no new run.
     """
 
     def __init__(
-        self, *, database: str, study: str | None, slot: int, inbox: "queue.Queue[Message]"
+        self,
+        *,
+        database: str,
+        study: str | None,
+        number: int,
+        seat: Seat,
+        inbox: "queue.Queue[Message]",
+        nothing_new_after: float | None = None,
     ) -> None:
-        self.slot = slot
+        self.number, self.seat = number, seat
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self._process = subprocess.Popen(
-            worker_command(database=database, study=study, slot=slot),
+            worker_command(
+                database=database,
+                study=study,
+                device=seat.device.name,
+                slot=seat.slot,
+                nothing_new_after=nothing_new_after,
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=worker_environment(os.environ),
+            env=worker_environment(os.environ, visible=seat.device.visible),
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
@@ -93,22 +109,37 @@ class WorkerProcess:
             return
         for line in self._process.stdout:
             with suppress(json.JSONDecodeError):  # a line that a killed worker left unfinished
-                inbox.put(Message(self.slot, json.loads(line)))
+                inbox.put(Message(self.number, json.loads(line)))
 
 
-def worker_command(*, database: str, study: str | None, slot: int) -> list[str]:
+def worker_command(
+    *,
+    database: str,
+    study: str | None,
+    device: str,
+    slot: int,
+    nothing_new_after: float | None = None,
+) -> list[str]:
     """The command line of a worker whose scheduler is this process.
 
     `-P` keeps the working directory, which may hold a folder `results`, off the import path.
     """
     command = [sys.executable, "-P", "-m", "ablate.worker", "--db", database]
-    command += ["--slot", str(slot), "--parent", str(os.getpid())]
+    command += ["--device", device, "--slot", str(slot), "--parent", str(os.getpid())]
+    if nothing_new_after is not None:
+        command += ["--nothing-new-after", repr(nothing_new_after)]
     return command if study is None else [*command, "--study", study]
 
 
-def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a worker: one thread, and the code that the scheduler runs."""
+def worker_environment(environment: Mapping[str, str], *, visible: str = "") -> dict[str, str]:
+    """The environment of a worker: one thread, one device, and the code that the scheduler runs.
+
+    Args:
+        environment: Of the scheduler.
+        visible: What CUDA_VISIBLE_DEVICES says; empty hides every GPU.
+    """
     changed = {**environment, **dict.fromkeys(THREAD_VARIABLES, "1")}
+    changed["CUDA_VISIBLE_DEVICES"] = visible
     home = str(Path(ablate.__file__).resolve().parents[1])
     if Path(home).name not in ("site-packages", "dist-packages"):
         paths = [home, *filter(None, [environment.get("PYTHONPATH")])]

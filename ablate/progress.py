@@ -21,7 +21,8 @@ class RunInHand:
         run_id: The run.
         label: Arm, game and seed.
         arm: Name of the arm.
-        slot: Which worker.
+        game: Name of the game.
+        seat: Device and slot.
         fraction: How much of the budget has been spent, in [0, 1].
         phase: What it is doing.
     """
@@ -29,7 +30,8 @@ class RunInHand:
     run_id: int
     label: str
     arm: str
-    slot: int
+    game: str
+    seat: str
     fraction: float = 0.0
     phase: str = "starting"
 

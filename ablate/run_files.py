@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ablate.disk import RESERVE_BYTES, newest_bytes
 from agents.training.checkpoint import Checkpoint, Checkpoints, load
+from agents.training.reports import Saved
 from results.database.records import CheckpointRow
 
 EVERY_SECONDS = 300.0
@@ -32,8 +34,8 @@ class RunFiles:
         self._folder = root / identity[:FOLDER_CHARACTERS]
 
     def checkpoints(self) -> Checkpoints:
-        """What saves the run."""
-        return Checkpoints(self._folder, self._identity, EVERY_SECONDS)
+        """What saves the run, while the disk has room beside it for the database."""
+        return _WithRoom(self._folder, self._identity, EVERY_SECONDS)
 
     def load(self, row: CheckpointRow) -> Checkpoint:
         """Reads the checkpoint that a row of the database names.
@@ -62,6 +64,23 @@ class RunFiles:
         shutil.rmtree(self._folder, ignore_errors=True)
         with suppress(OSError):  # of other runs there are files
             self._root.rmdir()
+
+
+class _WithRoom(Checkpoints):
+    """Checkpoints that leave the database its room on the disk."""
+
+    def save(self, checkpoint: Checkpoint) -> Saved:
+        """Writes a checkpoint.
+
+        Raises:
+            OSError: If it cannot be written, or would take the room of the database.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.directory).free
+        if free < RESERVE_BYTES + newest_bytes(self.directory):
+            self.put_off()
+            raise OSError(f"only {free / 1e6:,.0f} MB are free on the disk")
+        return super().save(checkpoint)
 
 
 def _delete(path: Path) -> None:

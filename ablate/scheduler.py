@@ -4,18 +4,23 @@ import queue as queues
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from sqlalchemy import Engine
 
+from ablate.disk import DiskGuard
+from ablate.placement import Placement
 from ablate.processes import Message, WorkerProcess, death
 from ablate.progress import Display, RunInHand, View, counted, duration
 from ablate.standing import Failure, Standing, run_label
+from ablate.stopping import StopPlan
 from results.database import queue
-from results.database.errors import DatabaseError
+from results.database.errors import DatabaseError, DiskFull
+from results.database.reservations import Full
+from results.database.waiting import Waiting, waiting
 
 MOST_CRASHES = 10
 """Workers that may die in a row without any run ending; then something is wrong with them all."""
@@ -25,6 +30,9 @@ MOST_BARREN = 3
 
 LOOK_EVERY_S = 2.0
 """How often the database is asked where things stand, besides every time that a run ends."""
+
+LOOK_SHARE = 10.0
+"""And not sooner than after so many times as long as the asking took."""
 
 RECOVER_EVERY_S = 10.0
 """How often runs of dead workers are looked for, besides every time that one of ours dies."""
@@ -47,7 +55,8 @@ class Outcome:
         counts: Runs by state.
         earlier_failures: The failed runs of what was worked on that the display was not told of.
         finished_here: Runs that this scheduler's workers finished.
-        interrupted: Whether it was stopped before the end.
+        interrupted: Whether it was stopped before the end by a signal.
+        paused: How many queued runs somebody holds back.
         seconds: How long it took.
     """
 
@@ -55,6 +64,7 @@ class Outcome:
     earlier_failures: tuple[Failure, ...]
     finished_here: int
     interrupted: bool
+    paused: int
     seconds: float
 
 
@@ -65,28 +75,43 @@ class Scheduler:
         engine: The database.
         database: The path or URL that the workers open.
         study: Works on this study only; None works on whatever is queued.
-        slots: How many workers at most.
+        placement: Finds seats for workers.
         display: Is told about progress.
+        plan: When to stop.
+        disk: Says whether there is room to write.
     """
 
     def __init__(
-        self, engine: Engine, *, database: str, study: str | None, slots: int, display: Display
+        self,
+        engine: Engine,
+        *,
+        database: str,
+        study: str | None,
+        placement: Placement,
+        display: Display,
+        plan: StopPlan | None = None,
+        disk: DiskGuard | None = None,
     ) -> None:
         self._engine = engine
         self._database = database
         self._study = study
-        self._slots = range(slots)
+        self._placement = placement
+        self._most = placement.slots.total
         self._display = display
+        self._plan = plan if plan is not None else StopPlan()
+        self._disk = disk if disk is not None else DiskGuard.of_database(engine)
         self._inbox: queues.Queue[Message] = queues.Queue()
-        self._workers: dict[int, WorkerProcess] = {}
-        self._in_hand: dict[int, RunInHand] = {}  # by slot
-        self._barren_slots: set[int] = set()  # whose workers have not claimed anything yet
+        self._workers: dict[int, WorkerProcess] = {}  # by number
+        self._started = 0
+        self._in_hand: dict[int, RunInHand] = {}  # by the worker's number
+        self._barren_workers: set[int] = set()  # that have not claimed anything yet
         self._standing = Standing.read(engine, study)
-        self._next_look = self._next_recovery = 0.0
+        self._waiting = self._count_waiting()
+        self._next_look = self._next_recovery = self._next_placing = 0.0
+        self._said: dict[str, str] = {}  # the last line about each thing that lasts
         self._interrupts = 0
         self._failed_here: set[int] = set()
         self._told_to_stop_at: float | None = None
-        self._told_to_wait = False
         self._crashes = self._barren = self._finished_here = 0
         self._problem: DatabaseError | SchedulerError | None = None
 
@@ -106,6 +131,8 @@ class Scheduler:
                 for worker in self._workers.values():
                     worker.kill()
                     worker.close()
+                    with suppress(DatabaseError):
+                        self._placement.give_back(worker.seat)
                 self._display.close()
         if self._problem is not None:
             raise self._problem
@@ -119,6 +146,7 @@ class Scheduler:
             ),
             finished_here=self._finished_here,
             interrupted=self._interrupts > 0,
+            paused=self._waiting.paused,
             seconds=time.monotonic() - started,
         )
 
@@ -129,9 +157,13 @@ class Scheduler:
         """Does what is to be done now; False when nothing will be left to do."""
         try:
             self._reap()
-            if self._interrupts or self._problem is not None:
+            if self._interrupts or self._problem is not None or self._plan.stops_now():
                 return self._stops()
             return self._works()
+        except DiskFull as error:
+            self._disk.note_full()
+            self._say_once("disk", str(error))
+            return not self._interrupts or bool(self._workers)
         except DatabaseError as error:
             if self._problem is not None:  # the second time: it is not coming back
                 return bool(self._workers)
@@ -139,84 +171,152 @@ class Scheduler:
             return True
 
     def _works(self) -> bool:
+        if not self._has_room():
+            return True
         now = time.monotonic()
         if now >= self._next_recovery:
             self._recover()
         if now >= self._next_look:
             self._look()
-        self._fill()
+        if now >= self._next_placing:
+            self._fill()
         self._display.update(self._view())
         if self._workers:
             return True
         self._recover()
         self._look()
-        counts = self._standing.counts
-        if counts["running"] and not counts["queued"] and not self._told_to_wait:
-            self._told_to_wait = True
-            self._display.say(
-                f"{counted(counts['running'], 'run')} left, in the hands of other workers "
-                f"({self._standing.holders}); waiting for them. Ctrl-C stops waiting."
+        running = self._standing.counts["running"]
+        if running and not self._waiting.ready:
+            self._say_once(
+                "others",
+                f"{counted(running, 'run')} left, in the hands of other workers "
+                f"({self._standing.holders}); waiting for them. Ctrl-C stops waiting.",
             )
-        return counts["queued"] > 0 or counts["running"] > 0
+        if self._waiting.next_at is not None:
+            self._say_once(
+                "delayed",
+                f"{counted(self._waiting.delayed, 'run')} lost before: tried again from "
+                f"{self._waiting.next_at.astimezone():%H:%M:%S} on.",
+            )
+        delayed = self._waiting.next_at is not None and not self._plan.drains_now()
+        return self._waiting.ready > 0 or running > 0 or delayed
+
+    def _has_room(self) -> bool:
+        """Whether the disk has room to go on; a queue that waits for room goes on by itself."""
+        problem = self._disk.problem()
+        if problem is not None:
+            self._say_once("disk", problem)
+            return False
+        if self._said.pop("disk", None) is not None:
+            self._display.say("There is room on the disk again: the queue goes on.")
+            self._next_recovery = self._next_look = 0.0
+        return True
+
+    def _say_once(self, thing: str, line: str) -> None:
+        if self._said.get(thing) != line:
+            self._said[thing] = line
+            self._display.say(line)
 
     def _stops(self) -> bool:
         now = time.monotonic()
         if self._told_to_stop_at is None:
             self._told_to_stop_at = now
-            if self._interrupts and self._workers:
+            if self._workers and self._problem is None:
+                again = " Ctrl-C again stops them at once." if self._interrupts else ""
                 self._display.say(
-                    "Stopping: the workers save their runs and hand them back to the queue. "
-                    "Ctrl-C again stops them at once."
+                    "Stopping: the workers save their runs and hand them back to the queue."
+                    f"{again}"
                 )
             for worker in self._workers.values():
                 worker.stop()
         elif self._interrupts > 1 or now > self._told_to_stop_at + GRACE_S:
-            for worker in self._workers.values():
-                worker.kill()
-            self._reap()
+            self._stop_at_once()
         if self._workers:
             return True
         if not isinstance(self._problem, DatabaseError):
             self._recover()
         return False
 
+    def _stop_at_once(self) -> None:
+        """Kills the workers; their runs are handed back, for they are not to blame."""
+        why = "Ctrl-C twice" if self._interrupts > 1 else f"it was deaf for {GRACE_S:.0f} s"
+        for worker in self._workers.values():
+            worker.kill()
+            queue.release_killed(self._engine, worker.pid, f"the worker was killed ({why})")
+        self._reap()
+
     def _fill(self) -> None:
-        """Starts workers while runs are queued for which no worker is on its way."""
-        for slot in self._slots:
+        """Starts workers while runs are ready for which no worker is on its way."""
+        while len(self._workers) < self._most:
             on_their_way = len(self._workers) - len(self._in_hand)
-            if on_their_way >= self._standing.counts["queued"]:
+            if on_their_way >= self._waiting.ready:
                 return
-            if slot not in self._workers:
-                self._barren_slots.add(slot)
-                self._workers[slot] = WorkerProcess(
-                    database=self._database, study=self._study, slot=slot, inbox=self._inbox
-                )
+            seat = self._placement.take(self._waiting.largest_bytes)
+            if isinstance(seat, Full):
+                self._next_placing = time.monotonic() + LOOK_EVERY_S
+                self._about_full(seat)
+                return
+            number = self._started = self._started + 1
+            self._barren_workers.add(number)
+            worker = self._workers[number] = WorkerProcess(
+                database=self._database,
+                study=self._study,
+                number=number,
+                seat=seat,
+                inbox=self._inbox,
+                nothing_new_after=self._plan.nothing_new_after,
+            )
+            self._placement.hand_over(seat, worker.pid)
+
+    def _about_full(self, full: Full) -> None:
+        """Says why no worker can be started; an end if none ever can.
+
+        Raises:
+            SchedulerError: If a run fits on no device.
+        """
+        if self._workers:
+            return
+        never = self._placement.never_fits(self._waiting.largest_bytes)
+        if never is not None:
+            self._problem = SchedulerError(
+                f"No device has the memory for the next run: {never}. Use a larger device, a "
+                "smaller --min-free, or a smaller agent."
+            )
+            return
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in full.reasons.items())
+        self._say_once("full", f"Waiting for a free slot ({reasons}). Ctrl-C stops waiting.")
 
     def _reap(self) -> None:
-        """Takes the ended workers out of their slots."""
-        for slot, worker in list(self._workers.items()):
+        """Takes the ended workers out of their seats."""
+        for number, worker in list(self._workers.items()):
             code = worker.exit_code()
             if code is None:
                 continue
             self._hear(0)
-            run = self._in_hand.pop(slot, None)
-            del self._workers[slot]
-            self._judge(worker, code, run)
-            worker.close()
+            run = self._in_hand.pop(number, None)
+            del self._workers[number]
+            self._next_placing = 0.0
+            try:
+                self._placement.give_back(worker.seat)
+                self._judge(worker, code, run)
+            finally:
+                worker.close()
 
     def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
         """Decides what the end of a worker means for the others."""
-        if self._problem is not None or self._interrupts:
+        if self._problem is not None or self._interrupts or self._plan.stops_now():
             return
+        if self._disk.problem() is not None:
+            return  # it could not write
         if code != 0:
             self._crashes += 1
             lost = f" while training {run.label}" if run else ""
-            self._display.say(f"worker {worker.slot} died ({death(code)}){lost}")
+            self._display.say(f"worker on {worker.seat.label} died ({death(code)}){lost}")
         self._recover()
         self._look()
-        if worker.slot in self._barren_slots and self._standing.counts["queued"]:
+        if worker.number in self._barren_workers and self._waiting.ready:
             self._barren += 1
-        barren = self._barren >= MOST_BARREN * len(self._slots)
+        barren = self._barren >= MOST_BARREN * self._most
         if barren or self._crashes >= MOST_CRASHES:
             words = worker.last_words() or "nothing"
             self._problem = SchedulerError(
@@ -232,52 +332,68 @@ class Scheduler:
             self._next_look = 0.0
 
     def _look(self) -> None:
-        self._next_look = time.monotonic() + LOOK_EVERY_S
+        """Asks the database where things stand; of a large one not too often."""
+        began = time.monotonic()
+        self._waiting = self._count_waiting()
         self._standing = Standing.read(self._engine, self._study)
+        took = time.monotonic() - began
+        self._next_look = began + max(LOOK_EVERY_S, LOOK_SHARE * took)
+
+    def _count_waiting(self) -> Waiting:
+        return waiting(self._engine, self._study, begun_only=self._plan.drains_now())
 
     def _hear(self, timeout_s: float) -> None:
         """Takes in what the workers have said, and waits a moment if they have not."""
         try:
             message = self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
             while True:
-                self._take_in(message.slot, message.values)
+                self._take_in(message.number, message.values)
                 message = self._inbox.get_nowait()
         except queues.Empty:
             return
 
-    def _take_in(self, slot: int, values: Mapping[str, Any]) -> None:
+    def _take_in(self, number: int, values: Mapping[str, Any]) -> None:
         match values["event"]:
-            case "started":
-                self._barren_slots.discard(slot)
+            case "started" if number in self._workers:
+                self._barren_workers.discard(number)
                 self._barren = 0
                 label = run_label(values["arm"], values["game"], values["seed"])
-                self._in_hand[slot] = RunInHand(
-                    run_id=values["run_id"], label=label, arm=values["arm"], slot=slot
+                self._in_hand[number] = RunInHand(
+                    run_id=values["run_id"],
+                    label=label,
+                    arm=values["arm"],
+                    game=values["game"],
+                    seat=self._workers[number].seat.label,
                 )
                 again = f" (attempt {values['number']})" if values["number"] > 1 else ""
                 self._display.say(f"{label}: started{again}")
                 self._next_look = 0.0
-            case "resumed" | "checkpoint_refused" | "not_saved" as event if slot in self._in_hand:
+            case "resumed" | "checkpoint_refused" | "not_saved" as event if (
+                number in self._in_hand
+            ):
                 self._display.say(
-                    f"{self._in_hand[slot].label}: {_about_checkpoint(event, values)}"
+                    f"{self._in_hand[number].label}: {_about_checkpoint(event, values)}"
                 )
-            case "progress" if slot in self._in_hand:
-                self._in_hand[slot] = replace(
-                    self._in_hand[slot],
+            case "progress" if number in self._in_hand:
+                self._in_hand[number] = replace(
+                    self._in_hand[number],
                     fraction=min(1.0, values["env_frames"] / values["budget"]),
                     phase=f"{values['phase']}, {values['updates']} updates",
                 )
-            case "finished" | "failed" | "released" | "lost" as event:
-                self._end_run(slot, event, values)
+            case "finished" | "failed" | "tried_again" | "released" | "lost" as event:
+                self._end_run(number, event, values)
+            case "database_error" if values["disk_full"]:
+                self._disk.note_full()
+                self._say_once("disk", values["error"])
             case "database_error":
                 self._problem = self._problem or DatabaseError(values["error"])
 
-    def _end_run(self, slot: int, event: str, values: Mapping[str, Any]) -> None:
-        run = self._in_hand.pop(slot, None)
+    def _end_run(self, number: int, event: str, values: Mapping[str, Any]) -> None:
+        run = self._in_hand.pop(number, None)
         self._next_look = 0.0
         if run is None:
             return
-        if event in ("finished", "failed"):
+        if event in ("finished", "failed", "tried_again"):
             self._crashes = 0
         match event:
             case "finished":
@@ -290,10 +406,14 @@ class Scheduler:
             case "failed":
                 self._failed_here.add(run.run_id)
                 self._display.say(f"{run.label}: failed: {values['error']}")
+            case "tried_again":
+                self._display.say(f"{run.label}: will be tried again after {values['error']}")
             case "released":
-                self._display.say(f"{run.label}: back in the queue")
+                self._display.say(f"{run.label}: back in the queue ({values['reason']})")
             case _:
-                self._display.say(f"{run.label}: its lease ran out and another worker has it")
+                self._display.say(
+                    f"{run.label}: taken from its worker (cancelled, or its lease ran out)"
+                )
 
     def _view(self) -> View:
         in_hand = list(self._in_hand.values())
@@ -301,7 +421,7 @@ class Scheduler:
             name=self._study or "all studies",
             counts=self._standing.counts,
             in_hand=in_hand,
-            seconds_left=self._standing.seconds_left(in_hand, len(self._slots)),
+            seconds_left=self._standing.seconds_left(in_hand, self._most),
         )
 
 

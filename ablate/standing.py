@@ -1,8 +1,10 @@
 """Standing: where the runs of a study are, and how long the rest will take."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -47,7 +49,7 @@ class Standing:
         names = [str(name) for name in reading.studies(engine)["name"]]
         frames = [reading.runs(engine, name) for name in names]
         if not frames:
-            return cls(pd.DataFrame(columns=["run_id", "arm", "state", "seconds"]))
+            return cls(pd.DataFrame(columns=["run_id", "arm", "game", "state", "seconds"]))
         return cls(pd.concat(frames).drop_duplicates("run_id"))
 
     @property
@@ -81,19 +83,60 @@ class Standing:
     def seconds_left(self, in_hand: Sequence[RunInHand], slots: int) -> float | None:
         """What the queued runs and those in hand should still take, or None if unknown.
 
-        A run should take what the finished runs of its arm took on average; of any arm, if its
-        own has none.
+        A run should take what the finished runs of its arm on its game took on average; else
+        those of its arm, else all.
         """
-        finished = self.runs[self.runs["state"] == RunState.FINISHED.value]
-        if finished.empty:
+        finished = self.runs[self.runs["state"] == RunState.FINISHED.value].dropna(
+            subset=["seconds"]
+        )
+        if finished.empty or slots < 1:
             return None
         overall = float(finished["seconds"].mean())
-        means = finished.groupby("arm")["seconds"].mean()
-        by_arm = {str(arm): float(mean) for arm, mean in means.items()}
-        queued = self.runs[self.runs["state"] == RunState.QUEUED.value]["arm"]
-        waiting = sum(by_arm.get(arm, overall) for arm in queued)
-        begun = [by_arm.get(run.arm, overall) * (1 - run.fraction) for run in in_hand]
+        by_arm: dict[Any, float] = finished.groupby("arm")["seconds"].mean().to_dict()
+        by_cell: dict[Any, float] = finished.groupby(["arm", "game"])["seconds"].mean().to_dict()
+
+        def expected(arm: str, game: str) -> float:
+            return by_cell.get((arm, game), by_arm.get(arm, overall))
+
+        queued = self.runs[self.runs["state"] == RunState.QUEUED.value]
+        cells = Counter(zip(queued["arm"], queued["game"], strict=True))
+        waiting = sum(expected(arm, game) * number for (arm, game), number in cells.items())
+        begun = [expected(run.arm, run.game) * (1 - run.fraction) for run in in_hand]
         return max(max(begun, default=0.0), (waiting + sum(begun)) / slots)
+
+    @property
+    def under_way(self) -> list[RunInHand]:
+        """The runs that workers have in hand, whoever's they are."""
+        running = self.runs[self.runs["state"] == RunState.RUNNING.value]
+        return [
+            RunInHand(
+                run_id=row["run_id"],
+                label=run_label(row["arm"], row["game"], row["seed"]),
+                arm=row["arm"],
+                game=row["game"],
+                seat=f"{row['device']} on {row['host']}:{row['pid']}",
+                fraction=min(1.0, row["env_frames"] / row["planned_env_frames"]),
+            )
+            for row in running.to_dict("records")
+        ]
+
+
+def seconds_left_of_studies(engine: Engine, studies: pd.DataFrame) -> dict[str, float | None]:
+    """The seconds that each study should still take with the workers that it has now.
+
+    Args:
+        engine: The database.
+        studies: As `reading.studies` gives them.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    worked_on = studies[studies[RunState.RUNNING.value] > 0]["name"]
+    found: dict[str, float | None] = {}
+    for name in map(str, worked_on):
+        standing = Standing.read(engine, name)
+        found[name] = standing.seconds_left(standing.under_way, len(standing.under_way))
+    return found
 
 
 def run_label(arm: object, game: object, seed: object) -> str:

@@ -9,13 +9,17 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 
+import torch
 from sqlalchemy import Engine
 
 from ablate.attempt import Attempt, Send, Train, named
+from ablate.devices import ThisMachine
+from ablate.provenance import origin_here
 from ablate.runspec import RunSpec
 from agents.config import Budget, Protocol
 from agents.parts import Parts
@@ -26,12 +30,11 @@ from agents.training.process import set_up_process
 from agents.training.reports import Report
 from results.database import queue
 from results.database.engine import open_database
-from results.database.errors import DatabaseError, LeaseLost
+from results.database.errors import DatabaseError, DiskFull, LeaseLost
+from results.database.provenance import Origin
 
 EXIT_DATABASE = 3
 """Exit code of a worker that cannot use the database: no other worker could."""
-
-DEVICE = "cpu"
 
 
 def train(
@@ -44,11 +47,31 @@ def train(
         seed=spec.seed,
         protocol=Protocol.model_validate_json(json.dumps(spec.protocol)),
         budget=Budget.model_validate_json(json.dumps(spec.budget)),
-        device=DEVICE,
+        device="cuda" if torch.cuda.is_available() else "cpu",  # the one that this process sees
         precision=PRECISIONS[spec.precision],
         checkpoints=checkpoints,
         resume=resume,
     )
+
+
+def set_up_device(device: str) -> None:
+    """Makes sure that the device is there, and that fp32 means fp32 on it.
+
+    Raises:
+        DeviceGone: If torch does not see the GPU that this worker was put on.
+    """
+    if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise DeviceGone(
+                f"torch does not see {device}, on which this worker was put: the GPU was removed, "
+                "or its driver does not fit this torch. `ablate doctor` says more."
+            )
+        torch.set_float32_matmul_precision("highest")  # no TF32 in products
+        torch.backends.cudnn.allow_tf32 = False  # nor in convolutions
+
+
+class DeviceGone(Exception):
+    """A worker whose device is not there."""
 
 
 class Stop:
@@ -76,14 +99,27 @@ class Stop:
 
 
 def work(
-    engine: Engine, *, study: str | None, slot: int, train: Train, send: Send, stop: Stop
+    engine: Engine,
+    *,
+    study: str | None,
+    slot: int,
+    train: Train,
+    send: Send,
+    stop: Stop,
+    device: str = "cpu",
+    nothing_new_after: float | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Works on runs until none is left to claim, or something says stop.
 
     Args:
         engine: The database.
         study: Claims runs of this study only; None claims any.
-        slot: Number of this worker on its machine.
+        slot: Number of this worker on its device.
+        device: What the database calls the device.
+        nothing_new_after: The time, in seconds since 1970, from which on only runs are claimed
+            that have been begun before; None for never.
+        origin: With what, and by which command, it trains.
         train: What trains a run.
         send: Is told what happens.
         stop: Says when to stop.
@@ -91,9 +127,10 @@ def work(
     Raises:
         DatabaseError: If the database cannot be used.
     """
-    worker_id = queue.register_worker(engine, device=DEVICE, slot=slot)
+    worker_id = queue.register_worker(engine, device=device, slot=slot, origin=origin)
     while stop.reason() is None:
-        claim = queue.claim(engine, worker_id, study=study)
+        begun_only = nothing_new_after is not None and time.time() >= nothing_new_after
+        claim = queue.claim(engine, worker_id, study=study, begun_only=begun_only)
         if claim is None:
             break
         try:
@@ -120,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ablate.worker", description=__doc__)
     parser.add_argument("--db", required=True, help="path or URL of the database")
     parser.add_argument("--study", help="claim only runs of this study")
-    parser.add_argument("--slot", type=int, required=True, help="number of this worker")
+    parser.add_argument("--device", default="cpu", help="what the database calls the device")
+    parser.add_argument("--slot", type=int, required=True, help="its slot of the device")
+    parser.add_argument("--nothing-new-after", type=float, help="seconds since 1970")
     parser.add_argument("--parent", type=int, required=True, help="process id of the scheduler")
     options = parser.parse_args(arguments)
     stop = Stop(options.parent)
@@ -129,10 +168,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         engine = open_database(options.db)
         set_up_process()
-        work(engine, study=options.study, slot=options.slot, train=train, send=send, stop=stop)
+        set_up_device(options.device)
+        work(
+            engine,
+            study=options.study,
+            slot=options.slot,
+            train=train,
+            send=send,
+            stop=stop,
+            device=options.device,
+            nothing_new_after=options.nothing_new_after,
+            origin=origin_here(options.device, options.parent, ThisMachine()),
+        )
     except DatabaseError as error:
-        send({"event": "database_error", "error": str(error)})
+        full = isinstance(error, DiskFull)
+        send({"event": "database_error", "error": str(error), "disk_full": full})
         return EXIT_DATABASE
+    except DeviceGone as error:
+        sys.exit(str(error))  # to standard error: the scheduler shows a worker's last words
     return 0
 
 

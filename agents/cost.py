@@ -10,11 +10,15 @@ from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
 from agents.dreamer.networks import ENCODER_KERNEL, decoder_kernels
 from agents.observation import ATARI, Observation
 from agents.training.recipe import evaluation_interval, planned_updates
+from agents.training.replay import replay_bytes
 
 EFFICIENCY = 0.45  # of the product rate, reached by one update on a CPU at size `atari`
 SECONDS_OF_OVERHEAD = 0.03  # per update: thousands of small operations, at any size
 SECONDS_PER_AGENT_STEP = 1.5e-3  # policy and emulator, at small sizes
 TYPICAL_EPISODE_AGENT_STEPS = 2_000
+BYTES_OF_LIBRARIES = 600_000_000  # torch with its kernels, in a process that has trained
+COPIES_OF_PARAMETERS = 5  # values, gradients, two moments, and room for a copy at a checkpoint
+COPIES_OF_ACTIVATIONS = 3  # values, what the backward pass keeps beside them, and gradients
 
 
 def update_flops(
@@ -59,6 +63,51 @@ def _image_products(config: AgentConfig, observation: Observation) -> tuple[int,
         pixels = 2 * (pixels - 1) + kernel
     decoder += last**2 * (size // 2) ** 2 * widths[0] * channels
     return embed, encoder, decoder
+
+
+def memory_bytes(
+    config: AgentConfig, budget: Budget, observation: Observation = ATARI, actions: int = 18
+) -> int:
+    """What a run takes at most, in bytes, replay included: stated before it starts.
+
+    Counted from the shapes of the networks: everything that one update holds at once, in fp32.
+    Meant to be too much rather than too little; `agents/README.md` compares it with measurements.
+    """
+    N, H = config.batch * config.length, config.horizon
+    deter, hidden, flat = config.deter, config.hidden, config.stoch * config.classes
+    channels, size = (
+        (observation.shape[0], observation.shape[1]) if observation.is_image else (0, 0)
+    )
+    if observation.is_image:
+        embed, pixels_kept, kernels = _image_sizes(config, channels, size)
+    else:
+        embed, pixels_kept = config.units, 2 * config.layers * config.units
+        kernels = observation.size * config.units
+    core = (flat + actions) * hidden + 3 * deter * (hidden + deter) + 2 * hidden * flat
+    core += deter * hidden + (deter + embed) * hidden
+    heads = 5 * (config.feat * config.units + config.layers * config.units**2)
+    parameters = core + heads + kernels + config.feat * embed
+    step = 8 * deter + 3 * hidden + 4 * flat + embed  # one latent transition
+    dream = H * N * (step - embed + 4 * config.layers * config.units)
+    activations = N * (step + pixels_kept + 2 * config.layers * config.units) + dream
+    floats = COPIES_OF_PARAMETERS * parameters + COPIES_OF_ACTIVATIONS * activations
+    agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
+    return BYTES_OF_LIBRARIES + 4 * floats + replay_bytes(agent_steps, observation, config)
+
+
+def _image_sizes(config: AgentConfig, channels: int, size: int) -> tuple[int, int, int]:
+    """Width of the embedding, numbers kept of one image, and parameters of all convolutions."""
+    widths, pixels, kept, kernels = (
+        [channels, *(config.depth * 2**i for i in range(4))],
+        size,
+        0,
+        0,
+    )
+    for inputs, outputs in pairwise(widths):
+        pixels = max(1, (pixels - ENCODER_KERNEL) // 2 + 1)
+        kept += pixels**2 * outputs
+        kernels += 2 * 6**2 * inputs * outputs  # encoder and decoder, whose kernels are larger
+    return widths[-1] * pixels**2, 2 * kept + 2 * channels * size**2, kernels
 
 
 @cache

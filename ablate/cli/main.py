@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ablate.cli import db, exchange, games, plan, power, show, work
+from ablate.cli import db, exchange, games, plan, power, queue, show, watch, work
 
 FAILED = 2
 """Exit code of a command that could not do what it was asked."""
@@ -44,14 +44,16 @@ class Commands(TyperGroup):
 def explanation(error: Exception) -> str:
     """One paragraph about what went wrong."""
     from ablate.cli.output import CommandError
+    from ablate.devices import SlotsError
     from ablate.scheduler import SchedulerError
+    from ablate.stopping import TimeError
     from ablate.study import StudyError
     from results.database.errors import DatabaseError
     from results.exchange.errors import ExchangeError
     from results.statistics.errors import StatisticsError
 
     ours = StudyError | DatabaseError | StatisticsError | ExchangeError
-    if isinstance(error, ours | SchedulerError | CommandError):
+    if isinstance(error, ours | SchedulerError | CommandError | SlotsError | TimeError):
         return str(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -77,6 +79,7 @@ app.command("submit")(plan.submit)
 app.command("work")(work.work)
 app.command("run")(work.run)
 app.command("status")(show.status)
+app.command("logs")(watch.logs)
 app.command("table")(show.table)
 app.command("plot")(show.plot)
 app.command("report")(show.report)
@@ -85,6 +88,8 @@ app.command("games")(games.games)
 app.command("diff")(plan.diff)
 app.command("import")(exchange.import_)
 app.command("export")(exchange.export)
+app.command("doctor")(watch.doctor)
+app.add_typer(queue.app, name="queue")
 app.add_typer(db.app, name="db")
 
 

@@ -35,11 +35,39 @@ RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Queue this study's failed runs again.")
 ]
 SlotsOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        min=1,
-        help="Worker processes side by side, one thread each; one per physical core unless given.",
+        metavar="N|GPU:N,...",
+        help="How many runs side by side: a number of worker processes, or slots by GPU (0:3,1:2 "
+        "puts three on GPU 0 and two on GPU 1), counting those of other `ablate work`s on this "
+        "machine. Unless given: one per GPU, or one per physical core.",
         show_default=False,
+    ),
+]
+SlotsPerGpuOption = Annotated[
+    int, typer.Option(min=1, help="Slots of every GPU for which --slots says nothing.")
+]
+MinFreeOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        metavar="GB",
+        help="Memory of each device that is left to others: no run is started into it.",
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Save the runs in hand and stop then: 18:30, '2026-11-30 08:00', +90m, +2h, +1d.",
+        show_default=False,
+    ),
+]
+DrainOption = Annotated[
+    bool,
+    typer.Option(
+        "--drain",
+        help="Begin no new run (from --until on, if it is given); finish what has been begun.",
     ),
 ]
 PartialOption = Annotated[

@@ -80,7 +80,7 @@ def plan(
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import plan_json, plan_tables
     from ablate.cli.power import planned as detectable
-    from ablate.devices import default_slots
+    from ablate.devices import ThisMachine, make_slots
     from ablate.planner import assemble_study, existing_database, make_plan
     from ablate.study_files import find_study
 
@@ -90,7 +90,10 @@ def plan(
     if json:
         print_json(plan_json(planned) | {"detectable": values})
     else:
-        show(*plan_tables(planned, slots=default_slots()), *([words] if words else []))
+        devices = ThisMachine().look()
+        slots = make_slots(None, 1, devices).total
+        tables = plan_tables(planned, slots=slots, devices=devices)
+        show(*tables, *([words] if words else []))
 
 
 def submit(

@@ -1,9 +1,11 @@
 """How a plan and a submission are put into words."""
 
+from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from ablate.cli.output import table
+from ablate.devices import Device
 from ablate.planner import Plan
 from ablate.progress import amount, counted, duration
 from ablate.resolution import ResolvedModification
@@ -67,15 +69,15 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "prefill_frames": study.prefill_frames,
         "protocol": study.protocol,
         "evaluation": study.evaluation,
-        "replay_bytes": plan.replay_bytes,
+        "memory_bytes": plan.memory_bytes,
         "seconds_to_do": plan.seconds_to_do,
         "seconds_measured": plan.measured,
         "messages": assembled.messages,
     }
 
 
-def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
-    """A plan for readers: arms, toggles, what exists, and the time."""
+def plan_tables(plan: Plan, *, slots: int, devices: Sequence[Device]) -> list[Any]:
+    """A plan for readers: arms, toggles, what exists, the memory and the time."""
     assembled, study = plan.assembled, plan.assembled.study
     toggles = [
         (level.label, one.name, _settings(one), f"{one.first_action:,.0f}")
@@ -111,7 +113,7 @@ def plan_tables(plan: Plan, *, slots: int) -> list[Any]:
     things.append(f"Protocol {study.protocol}; score from {study.evaluation}")
     counts = ", ".join(f"{number} {word}" for word, number in plan.counts.items() if number)
     things.append(f"Runs: {counts}")
-    things.append(_memory_text(plan, slots))
+    things.append(_memory_text(plan, slots, devices))
     things.append(_time_text(plan, slots))
     return things
 
@@ -145,11 +147,17 @@ def _time_text(plan: Plan, slots: int) -> str:
     return f"Time: about {time} with {counted(busy, 'worker')} ({basis})"
 
 
-def _memory_text(plan: Plan, slots: int) -> str:
-    largest = max(plan.replay_bytes.values())
+def _memory_text(plan: Plan, slots: int, devices: Sequence[Device]) -> str:
+    """What a run takes, and how that goes with what is free now."""
+    largest = max(plan.memory_bytes.values())
     busy = min(slots, max(1, sum(run.to_do for run in plan.runs)))
-    together = "" if busy == 1 else f", {amount(busy * largest)} with {counted(busy, 'worker')}"
-    return f"Memory: the replay of a run takes up to {amount(largest)}{together}"
+    text = f"Memory: a run takes up to about {amount(largest)}"
+    text += "" if busy == 1 else f", {amount(busy * largest)} with {counted(busy, 'worker')}"
+    free = ", ".join(f"{amount(device.free_bytes)} on {device.name}" for device in devices)
+    fitting = sum(max(0, device.free_bytes) // largest for device in devices)
+    if fitting < busy:
+        return f"{text}; free now: {free}, so only {counted(fitting, 'run')} at a time"
+    return f"{text}; free now: {free}"
 
 
 def _settings(modification: ResolvedModification) -> str:

@@ -36,18 +36,21 @@ def status(
     from dataclasses import asdict
 
     from ablate.activation import silent
+    from ablate.checks import checks
     from ablate.cli.hints import retry
     from ablate.cli.output import print_json, show
     from ablate.cli.status_text import (
         silent_tables,
         studies_json,
-        studies_table,
+        studies_lines,
         study_json,
         study_tables,
     )
+    from ablate.standing import seconds_left_of_studies
     from ablate.study_files import study_name
     from results.database import reading
     from results.database.engine import open_database
+    from results.database.usage import usage
 
     engine = open_database(db)
     if study is None:
@@ -55,15 +58,18 @@ def status(
         if json:
             print_json(studies_json(frame))
         else:
-            show(studies_table(frame))
+            show(*studies_lines(frame, seconds_left_of_studies(engine, frame)))
         return
     name = study_name(study)
     record, runs = reading.load_study(engine, name), reading.runs(engine, name)
     inactive = silent(engine, name)
+    costs, notes = usage(engine, name), checks(engine, name)
     if json:
-        print_json(study_json(record, runs) | {"silent": [asdict(one) for one in inactive]})
+        told = study_json(record, runs, costs, notes)
+        print_json(told | {"silent": [asdict(one) for one in inactive]})
     else:
-        show(*study_tables(record, runs, retry=retry(study, db)), *silent_tables(inactive))
+        tables = study_tables(record, runs, costs, notes, retry=retry(study, db))
+        show(*tables, *silent_tables(inactive))
 
 
 @asks

@@ -1,5 +1,6 @@
 """How the standing of studies is put into words."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from ablate.cli.output import table
 from ablate.progress import counted, duration
 from ablate.standing import Standing, last_line, run_label
 from results.database.records import RunState, StudyRecord
+from results.database.usage import Usage
 
 MOST_LISTED = 50
 """Runs that are listed one by one; of more, `--json` tells."""
@@ -32,23 +34,39 @@ def studies_json(studies: pd.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def studies_table(studies: pd.DataFrame) -> Any:
-    """All studies for readers."""
-    rows = [
-        (row["name"], row["runs"], *(row[state] for state in STATES), row["question"])
-        for row in studies.to_dict("records")
-    ]
-    numbers = [f"#{state}" for state in STATES]
-    return table(None, ["study", "#runs", *numbers, "question"], rows)
+def studies_lines(studies: pd.DataFrame, left: Mapping[str, float | None]) -> list[str]:
+    """All studies for readers: a line of numbers each, and the question below it.
+
+    Args:
+        studies: As `reading.studies` gives them.
+        left: The seconds that each should still take; None where nobody knows.
+    """
+    lines = []
+    for row in studies.to_dict("records"):
+        name = str(row["name"])
+        counts = ", ".join(f"{row[state]:,} {state}" for state in STATES if row[state])
+        seconds = left.get(name)
+        time = "" if seconds is None else f"; about {duration(seconds)} left"
+        lines += [f"{name}: {counted(row['runs'], 'run')} ({counts or 'none'}){time}"]
+        lines += [f"    {row['question']}"]
+    return lines or ["There is no study in this database yet."]
 
 
-def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
+def study_json(
+    study: StudyRecord, runs: pd.DataFrame, costs: Mapping[str, Usage], checks: Sequence[str]
+) -> dict[str, object]:
     """One study as plain values: `runs` is how many there are, `run_list` what they are."""
+    standing = Standing(runs)
     return {
         "study": study.name,
         "question": study.question,
         "runs": len(runs),
-        "counts": Standing(runs).counts,
+        "counts": standing.counts,
+        "paused": int(runs["paused"].sum()),
+        "seconds_left": standing.seconds_left(standing.under_way, len(standing.under_way)),
+        "gpu_hours": {arm: cost.gpu_hours for arm, cost in costs.items()},
+        "cpu_hours": {arm: cost.cpu_hours for arm, cost in costs.items()},
+        "checks": list(checks),
         "run_list": [
             {
                 "run_id": row["run_id"],
@@ -56,6 +74,9 @@ def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
                 "game": row["game"],
                 "seed": row["seed"],
                 "state": row["state"],
+                "paused": bool(row["paused"]),
+                "priority": row["priority"],
+                "device": row["device"],
                 "attempts": row["attempts"],
                 "parent_attempt": _whole_or_none(row["parent_attempt"]),
                 "resumed_env_frames": _whole_or_none(row["resumed_env_frames"]),
@@ -69,43 +90,44 @@ def study_json(study: StudyRecord, runs: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def study_tables(study: StudyRecord, runs: pd.DataFrame, *, retry: str) -> list[Any]:
-    """One study for readers; `retry` is what to do about failed runs."""
+def study_tables(
+    study: StudyRecord,
+    runs: pd.DataFrame,
+    costs: Mapping[str, Usage],
+    checks: Sequence[str],
+    *,
+    retry: str,
+) -> list[Any]:
+    """One study for readers.
+
+    Args:
+        study: The study.
+        runs: As `reading.runs` gives them.
+        costs: What each arm has cost so far.
+        checks: What is worth a look.
+        retry: What to do about failed runs.
+    """
     standing = Standing(runs)
-    counts = ", ".join(f"{number} {state}" for state, number in standing.counts.items() if number)
-    total = counted(len(runs), "run")
-    things: list[Any] = [f"{study.name}: {study.question}", f"{total}: {counts}"]
+    things: list[Any] = [f"{study.name}: {study.question}", _counts(runs)]
+    things += _time_left(standing)
     finished = runs[runs["state"] == RunState.FINISHED.value]
+    done, there = _cells(finished), _cells(runs)
     cells = [
-        (
-            arm.name,
-            *(
-                f"{_count(finished, arm.name, game)}/{_count(runs, arm.name, game)}"
-                for game in study.games
-            ),
-        )
+        (arm.name, *(f"{done[arm.name, game]}/{there[arm.name, game]}" for game in study.games))
         for arm in study.arms
     ]
     things.append(table("Finished runs", ["arm", *(f"#{game}" for game in study.games)], cells))
-    running = runs[runs["state"] == RunState.RUNNING.value]
-    if len(running):
-        rows = [
-            (
-                row["run_id"],
-                run_label(row["arm"], row["game"], row["seed"]),
-                f"{row['env_frames'] / study.env_frames:.0%}",
-                _attempt(row),
-                f"{row['host']}:{row['pid']}",
-                f"{_seconds_since(row['heartbeat_at'])} ago",
-            )
-            for row in running.to_dict("records")
-        ]
-        columns = ["#id", "run", "#done", "attempt", "worker", "last heard"]
-        things.append(table("Running", columns, rows))
+    things += _running(study, runs)
     if standing.failures:
-        rows_failed = [(failure.run, last_line(failure.error)) for failure in standing.failures]
-        things.append(table("Failed", ["run", "why"], rows_failed))
+        rows_failed = [
+            (failure.run_id, failure.run, last_line(failure.error))
+            for failure in standing.failures
+        ]
+        things.append(table("Failed", ["#id", "run", "why"], rows_failed[:MOST_LISTED]))
+        things.append(f"The whole traceback: ablate logs {standing.failures[0].run_id}")
         things.append(retry)
+    things += _spent(costs)
+    things += [f"Check: {line}" for line in checks]
     things.append(_listing(study, runs))
     return things
 
@@ -124,6 +146,79 @@ def silent_tables(silent: Sequence[Silent]) -> list[Any]:
         "These runs are finished, and by what they recorded the modification never acted in them: "
         "what they say about its toggle is worth nothing.",
     ]
+
+
+def _counts(runs: pd.DataFrame) -> str:
+    """How many runs are in each state, and which of the queued ones wait for something else."""
+    words = [f"{number:,} {state}" for state, number in Standing(runs).counts.items() if number]
+    text = f"{counted(len(runs), 'run')}: {', '.join(words)}"
+    queued = runs[runs["state"] == RunState.QUEUED.value]
+    waiting = int((queued["not_before"] > datetime.now(UTC)).sum())
+    paused = int(queued["paused"].sum())
+    notes = [f"{paused:,} paused"] if paused else []
+    notes += [f"{waiting:,} waiting to be tried again"] if waiting else []
+    return f"{text} (of the queued: {', '.join(notes)})" if notes else text
+
+
+def _time_left(standing: Standing) -> list[str]:
+    """How long the rest should take with the workers that are there now."""
+    workers = len(standing.under_way)
+    if not standing.counts["queued"] and not workers:
+        return []
+    if not workers:
+        return ["Nobody works on it now."]
+    seconds = standing.seconds_left(standing.under_way, workers)
+    if seconds is None:
+        return [f"{counted(workers, 'worker')}; no run is finished, so nobody knows how long."]
+    return [f"{counted(workers, 'worker')}; about {duration(seconds)} left, as runs took so far."]
+
+
+def _running(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:
+    running = runs[runs["state"] == RunState.RUNNING.value]
+    if running.empty:
+        return []
+    rows = [
+        (
+            row["run_id"],
+            run_label(row["arm"], row["game"], row["seed"]),
+            f"{row['env_frames'] / study.env_frames:.0%}",
+            _speed(row),
+            f"{row['device']} {row['host']}:{row['pid']}",
+            f"{_seconds_since(row['heartbeat_at'])} ago",
+        )
+        for row in running.to_dict("records")
+    ]
+    columns = ["#id", "run", "#done", "#frames/s", "where", "last heard"]
+    resumed = [
+        f"Run {row['run_id']} is at attempt {_attempt(row)}."
+        for row in running.to_dict("records")
+        if row["attempt"] > 1
+    ]
+    return [table("Running", columns, rows), *resumed]
+
+
+def _speed(row: Mapping[Hashable, Any]) -> str:
+    """Frames per second of a run that is under way, since it was begun."""
+    seconds = row["seconds"]
+    return "-" if pd.isna(seconds) or seconds < 1 else f"{row['env_frames'] / seconds:,.0f}"
+
+
+def _spent(costs: Mapping[str, Usage]) -> list[Any]:
+    """What the study has cost, if it has cost anything."""
+    total = sum(costs.values(), Usage())
+    if not (total.gpu_hours or total.cpu_hours):
+        return []
+    on_gpu, on_cpu = total.gpu_hours > 0, total.cpu_hours > 0
+    columns = ["arm", *(["#GPU-hours"] if on_gpu else []), *(["#CPU-hours"] if on_cpu else [])]
+    rows = [
+        (
+            name,
+            *([f"{cost.gpu_hours:,.2f}"] if on_gpu else []),
+            *([f"{cost.cpu_hours:,.2f}"] if on_cpu else []),
+        )
+        for name, cost in [*costs.items(), ("all arms", total)]
+    ]
+    return [table("Spent, lost attempts included", columns, rows)]
 
 
 def _listing(study: StudyRecord, runs: pd.DataFrame) -> Any:
@@ -149,8 +244,9 @@ def _whole_or_none(value: Any) -> int | None:
     return None if pd.isna(value) else int(value)
 
 
-def _count(runs: pd.DataFrame, arm: str, game: str) -> int:
-    return int(((runs["arm"] == arm) & (runs["game"] == game)).sum())
+def _cells(runs: pd.DataFrame) -> Counter[tuple[str, str]]:
+    """How many runs each arm has on each game."""
+    return Counter(zip(runs["arm"], runs["game"], strict=True))
 
 
 def _seconds_since(moment: datetime) -> str:

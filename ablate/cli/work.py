@@ -1,6 +1,8 @@
 """Commands that work: fill this machine with workers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,10 +10,14 @@ import typer
 from ablate.cli.options import (
     DATABASE,
     DatabaseOption,
+    DrainOption,
+    MinFreeOption,
     OutputOption,
     RetryOption,
     SlotsOption,
+    SlotsPerGpuOption,
     StudyFileArgument,
+    UntilOption,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +42,17 @@ def work(
         ),
     ] = None,
     slots: SlotsOption = None,
+    slots_per_gpu: SlotsPerGpuOption = 1,
+    min_free: MinFreeOption = 1.0,
+    until: UntilOption = None,
+    drain: DrainOption = False,
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Work on queued runs until none is left.
 
-    Start it in as many terminals as you like: every run is worked on once. Ctrl-C hands the runs
-    in hand back to the queue.
+    Start it in as many terminals as you like: every run is worked on once, and no slot is taken
+    twice. Ctrl-C saves the runs in hand and hands them back to the queue; a second one does not
+    wait until they are saved. SIGTERM is like Ctrl-C.
     """
     from ablate.cli.hints import command
     from ablate.study_files import study_name
@@ -49,7 +60,8 @@ def work(
 
     name = None if study is None else study_name(study)
     engine = open_database(db)
-    outcome = _schedule(engine, db, name, slots)
+    staffing = Staffing(slots, slots_per_gpu, min_free, until, drain)
+    outcome = _schedule(engine, db, name, staffing)
     with_failures = _with_failures(engine) if study is None else [study]
     code = _conclude(outcome, name, with_failures, command("work", study, db), db)
     if code:
@@ -59,6 +71,8 @@ def work(
 def run(
     study: StudyFileArgument,
     slots: SlotsOption = None,
+    slots_per_gpu: SlotsPerGpuOption = 1,
+    min_free: MinFreeOption = 1.0,
     db: DatabaseOption = DATABASE,
     retry_failed: RetryOption = False,
     output: OutputOption = None,
@@ -90,7 +104,7 @@ def run(
         show(f"Nothing to compute: all runs of {name} are finished ({counts['finished']}).")
     else:
         show(submission_text(name, submission))
-        outcome = _schedule(engine, db, name, slots)
+        outcome = _schedule(engine, db, name, Staffing(slots, slots_per_gpu, min_free))
         code = _conclude(outcome, name, [study], command("run", study, db), db)
     if code != INTERRUPTED:
         path = write_report(engine, name, output, Options(partial=code == SOME_FAILED))
@@ -99,16 +113,49 @@ def run(
         raise typer.Exit(code)
 
 
-def _schedule(engine: "Engine", db: str, study: str | None, slots: int | None) -> "Outcome":
+@dataclass(frozen=True)
+class Staffing:
+    """What the command line says about workers."""
+
+    slots: str | None
+    slots_per_gpu: int
+    min_free_gb: float
+    until: str | None = None
+    drain: bool = False
+
+
+def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) -> "Outcome":
     from rich.console import Console
 
-    from ablate.devices import default_slots
+    from ablate.devices import ThisMachine, make_slots
+    from ablate.placement import Placement
     from ablate.progress import display_for
+    from ablate.provenance import code_here
     from ablate.scheduler import Scheduler
+    from ablate.stopping import StopPlan, parse_until
+    from results.database.provenance import queued_with_other_code
 
-    count = default_slots() if slots is None else slots
-    display = display_for(Console(highlight=False))
-    return Scheduler(engine, database=db, study=study, slots=count, display=display).run()
+    others = queued_with_other_code(engine, study, code_here().sources_sha256)
+    if others:
+        typer.echo(
+            f"Warning: {others} unfinished runs were queued with other source files than these. "
+            "They are refused if their agents have changed, and trained with these files "
+            "otherwise; `ablate logs RUN --sources DIR` unpacks those that queued a run.",
+            err=True,
+        )
+    now = datetime.now().astimezone()
+    until = None if staffing.until is None else parse_until(staffing.until, now).timestamp()
+    devices = ThisMachine()
+    slots = make_slots(staffing.slots, staffing.slots_per_gpu, devices.look())
+    placement = Placement(engine, devices, slots, round(staffing.min_free_gb * 1e9))
+    return Scheduler(
+        engine,
+        database=db,
+        study=study,
+        placement=placement,
+        display=display_for(Console(highlight=False)),
+        plan=StopPlan(until, staffing.drain),
+    ).run()
 
 
 def _with_failures(engine: "Engine") -> list[str]:
@@ -136,10 +183,11 @@ def _conclude(
     from ablate.progress import counted, duration
 
     counts = outcome.counts
+    held = f" ({outcome.paused} of them paused)" if outcome.paused else ""
     show(
         f"{study or 'all studies'}: {counted(outcome.finished_here, 'run')} finished here in "
         f"{duration(outcome.seconds)}; {counts['finished']} finished in all, "
-        f"{counts['queued'] + counts['running']} left, {counts['failed']} failed"
+        f"{counts['queued'] + counts['running']} left{held}, {counts['failed']} failed"
     )
     for failure in outcome.earlier_failures:
         typer.echo(f"failed: {failure.run}: {failure.error}", err=True)

@@ -62,6 +62,11 @@ class Checkpoints:
         """Whether it is time for one, or somebody has asked."""
         return self._requested or time.monotonic() >= self._next
 
+    def put_off(self, seconds: float = 0.0) -> None:
+        """Waits with the next one: the usual time, or these seconds if they are more."""
+        self._requested = False
+        self._next = time.monotonic() + max(self._every_seconds, seconds)
+
     def save(self, checkpoint: Checkpoint) -> Saved:
         """Writes a checkpoint; on the disk, whole, when this returns.
 
@@ -95,9 +100,7 @@ class Checkpoints:
         finally:
             with suppress(OSError):
                 draft.unlink()
-            self._requested = False
-            now = time.monotonic()
-            self._next = now + max(self._every_seconds, (now - started) / SHARE)
+            self.put_off((time.monotonic() - started) / SHARE)
         return Saved(checkpoint.env_frames, path, sha256, size)
 
 

@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from results.database import artifacts, checkpoints, curves
 from results.database.clock import Clock, utc_now
 from results.database.engine import write
-from results.database.records import AttemptState, CheckpointRow, Claim, EpisodeRow
+from results.database.records import (
+    AttemptState,
+    CheckpointRow,
+    Claim,
+    EpisodeRow,
+    RunState,
+)
 from results.database.schema import Evaluation
 from results.database.transitions import beat, end_attempt
 
@@ -41,6 +47,8 @@ class AttemptWriter:
         self._waiting: dict[str, tuple[list[int], list[float]]] = {}
         self._env_frames = 0
         self._updates = 0
+        self.is_paused = False
+        """Whether somebody wants the run to pause, as of the latest heartbeat."""
         self._flushed_at = self._beat_at = clock()
 
     def resume(self, parent: CheckpointRow) -> None:
@@ -178,23 +186,32 @@ class AttemptWriter:
         self._written(now)
         return forgotten
 
-    def fail(self, traceback: str) -> None:
-        """Ends the attempt and its run as failed, with what waits."""
-        self._give_up(AttemptState.FAILED, traceback)
+    def fail(self, traceback: str, point: str | None = None) -> bool:
+        """Ends the attempt as failed, with what waits; returns whether the run is tried again.
+
+        Args:
+            traceback: What happened.
+            point: What was raised, and where; None where trying again is no use. The same point
+                twice, with no checkpoint in between, is the end of the run.
+        """
+        return self._give_up(AttemptState.FAILED, traceback, point) is RunState.QUEUED
 
     def release(self, reason: str) -> None:
         """Hands the run back to the queue, as a worker does that is asked to stop."""
         self._give_up(AttemptState.RELEASED, reason)
 
-    def _give_up(self, state: AttemptState, error: str) -> None:
+    def _give_up(self, state: AttemptState, error: str, point: str | None = None) -> RunState:
         now = self._clock()
         with write(self._engine) as session:
             self._write_waiting(session, now)
-            end_attempt(session, self.claim.attempt_id, state, at=now, error=error)
+            ended = end_attempt(
+                session, self.claim.attempt_id, state, at=now, error=error, point=point
+            )
         self._written(now)
+        return ended.run_state
 
     def _beat(self, session: Session, now: datetime) -> None:
-        beat(session, self.claim.attempt_id, now, self._env_frames, self._updates)
+        self.is_paused = beat(session, self.claim.attempt_id, now, self._env_frames, self._updates)
 
     def _write_waiting(self, session: Session, now: datetime) -> None:
         """Writes the heartbeat first: it is what the fence stops."""

@@ -32,6 +32,10 @@ class EventKind(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     RELEASED = "released"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    PRIORITIZED = "prioritized"
 
 
 class Utc(TypeDecorator[datetime]):

@@ -20,8 +20,8 @@ _PARAGRAPHS = {
     ),
     sqlite3.SQLITE_FULL: (
         "There is no room to write to the database {path}: the disk or the quota is full. The "
-        "unfinished step was undone and everything before it is safe. Free some space and run the "
-        "same command again."
+        "unfinished step was undone and everything before it is safe. Free some space: `ablate "
+        "work` goes on by itself then; run any other command again."
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "The database {path} cannot be opened. SQLite needs to read and write the file and its "
@@ -50,6 +50,10 @@ class DatabaseError(Exception):
     """One paragraph: what is wrong, where, and the remedy."""
 
 
+class DiskFull(DatabaseError):
+    """There is no room to write: nothing is broken, and it goes on when there is some."""
+
+
 class StudyConflict(DatabaseError):
     """The name of the study is taken by other contents."""
 
@@ -76,4 +80,5 @@ def clear_errors(path: str) -> Iterator[None]:
         paragraph = _PARAGRAPHS.get(_SAME_AS.get(primary, primary))
         if paragraph is None:
             raise
-        raise DatabaseError(paragraph.format(path=path)) from error
+        kind = DiskFull if primary == sqlite3.SQLITE_FULL else DatabaseError
+        raise kind(paragraph.format(path=path)) from error

@@ -26,6 +26,7 @@ from results.database.schema import (
     Arm,
     Artifact,
     Attempt,
+    Code,
     CurveChunk,
     Evaluation,
     Event,
@@ -33,6 +34,7 @@ from results.database.schema import (
     ImportSource,
     Metric,
     Normalization,
+    Packages,
     Run,
     Study,
     StudyRun,
@@ -184,6 +186,7 @@ class _Merging:
         state = RunState.QUEUED if run.state == RunState.RUNNING else run.state
         if known is None:
             row = _row(self._theirs, Run, run.id) | {"arm_id": arm_id, "state": state}
+            row["code_id"] = self._content(Code, row["code_id"])
             run_id = self._insert(Run, row)
             self._history(run.id, run_id, study_id)
             return run_id, "new"
@@ -258,6 +261,8 @@ class _Merging:
     def _worker(self, theirs: int) -> int:
         if theirs not in self._workers:
             row = _row(self._theirs, Worker, theirs)
+            row["code_id"] = self._content(Code, row["code_id"])
+            row["packages_id"] = self._content(Packages, row["packages_id"])
             self._workers[theirs] = self._same(Worker, row, but="ended_at")
         return self._workers[theirs]
 
@@ -267,8 +272,12 @@ class _Merging:
             self._sources[theirs] = self._same(ImportSource, row, but="imported_at")
         return self._sources[theirs]
 
-    def _same(self, table: type[Base], row: dict[str, Any], *, but: str) -> int:
-        """The row here that is the same but for one column, made if there is none."""
+    def _content(self, table: type[Base], theirs: int | None) -> int | None:
+        """The row here of some code or packages, made if there is none; None stays None."""
+        return None if theirs is None else self._same(table, _row(self._theirs, table, theirs))
+
+    def _same(self, table: type[Base], row: dict[str, Any], *, but: str | None = None) -> int:
+        """The row here that is the same, maybe but for one column; made if there is none."""
         columns = table.__table__.c
         query = select(columns.id).where(
             *(

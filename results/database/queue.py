@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, Integer, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from results.database import checkpoints
@@ -26,6 +26,7 @@ from results.database.processes import (
     this_machine,
     this_process,
 )
+from results.database.provenance import Origin, put_code, put_packages
 from results.database.records import AttemptState, Claim, Released
 from results.database.schema import (
     MOST_LOSSES,
@@ -36,7 +37,7 @@ from results.database.schema import (
     StudyRun,
     Worker,
 )
-from results.database.transitions import begin_attempt, end_attempt, take_next_run
+from results.database.transitions import Begun, begin_attempt, end_attempt, take_next_run
 
 __all__ = [
     "LEASE_SECONDS",
@@ -44,8 +45,10 @@ __all__ = [
     "LeaseLost",
     "claim",
     "end_worker",
+    "holders",
     "register_worker",
     "release_dead",
+    "release_killed",
 ]
 
 LEASE_SECONDS = 90  # an attempt of another machine that is silent for longer has lost its run
@@ -57,6 +60,7 @@ def register_worker(
     device: str,
     slot: int,
     process: ProcessRecord | None = None,
+    origin: Origin | None = None,
     clock: Clock = utc_now,
 ) -> int:
     """Writes down a worker and returns its id.
@@ -66,6 +70,7 @@ def register_worker(
         device: What it computes on, for example `cpu` or `cuda:0`.
         slot: Which of the device's slots it fills.
         process: The worker's process; the calling one where not given.
+        origin: With what, and by which command, it trains; nothing is known where not given.
         clock: What tells the time.
 
     Raises:
@@ -81,6 +86,11 @@ def register_worker(
             device=device,
             slot=slot,
             registered_at=clock(),
+            code_id=None if origin is None else put_code(session, origin.code),
+            packages_id=None if origin is None else put_packages(session, origin.packages),
+            device_model=None if origin is None else origin.device_model,
+            driver=None if origin is None else origin.driver,
+            command=None if origin is None else origin.command,
         )
         session.add(worker)
         session.flush()
@@ -100,7 +110,12 @@ def end_worker(engine: Engine, worker_id: int, *, clock: Clock = utc_now) -> Non
 
 
 def claim(
-    engine: Engine, worker_id: int, *, study: str | None = None, clock: Clock = utc_now
+    engine: Engine,
+    worker_id: int,
+    *,
+    study: str | None = None,
+    begun_only: bool = False,
+    clock: Clock = utc_now,
 ) -> Claim | None:
     """Takes the next queued run, by priority, then in the order of submission.
 
@@ -110,10 +125,12 @@ def claim(
         engine: The database.
         worker_id: Who asks.
         study: Takes only runs of this study.
+        begun_only: Takes only runs that have been tried before.
         clock: What tells the time.
 
     Returns:
-        The run, or None when nothing is queued.
+        The run, or None when nothing may be taken: runs that are paused, or that wait because
+        they were lost, may not.
 
     Raises:
         DatabaseError: If there is no such study, or the database cannot be written.
@@ -121,12 +138,13 @@ def claim(
     now = clock()
     with write(engine) as session:
         _release_held(session, worker_id, "its worker went on to another run", now)
-        study_id = None if study is None else study_named(session, study).id
-        run_id = take_next_run(session, study_id)
+        study_id = None if study is None else _study_id(session, study)
+        run_id = take_next_run(session, study_id, now, begun_only=begun_only)
         if run_id is None:
             return None
-        attempt = begin_attempt(session, run_id, worker_id, now)
-        return _claim(session, attempt, study_id)
+        begun = begin_attempt(session, run_id, worker_id, now)
+    with read(engine) as session:  # other workers need not wait for this
+        return _claim(session, run_id, begun, study_id)
 
 
 def release_dead(
@@ -156,6 +174,71 @@ def release_dead(
     """
     present = now if now is not None else utc_now()
     here = machine if machine is not None else this_machine()
+    with read(engine) as session:
+        held = _in_hand(session)
+    reasons = [(one, _why_dead(one, present, here, process_is_alive)) for one in held]
+    return [
+        released
+        for one, reason in reasons
+        if reason is not None and (released := _take_back(engine, one, reason, present))
+    ]
+
+
+def holders(session: Session) -> list[str]:
+    """The processes that have runs in hand and are not known to be dead; of any schema."""
+    now, here = utc_now(), this_machine()
+    return [
+        f"process {one.pid} on {one.host}"
+        for one in _in_hand(session)
+        if _why_dead(one, now, here, process_is_alive) is None
+    ]
+
+
+def release_killed(engine: Engine, pid: int, reason: str, *, clock: Clock = utc_now) -> list[int]:
+    """Queues again the run of a process of this machine that was ended on purpose.
+
+    It is handed back, not lost: nobody takes that for a fault of the run.
+
+    Args:
+        engine: The database.
+        pid: Of the process, which has ended and has not been waited for by anybody else.
+        reason: Why it was ended.
+        clock: What tells the time.
+
+    Raises:
+        DatabaseError: If the database cannot be written.
+    """
+    now = clock()
+    held = (
+        select(Attempt.id)
+        .join_from(Attempt, Worker)
+        .where(
+            Attempt.state == AttemptState.RUNNING,
+            Worker.machine == this_machine(),
+            Worker.pid == pid,
+        )
+    )
+    with write(engine) as session:
+        return [
+            end_attempt(session, attempt_id, AttemptState.RELEASED, at=now, error=reason).run_id
+            for attempt_id in session.scalars(held).all()
+        ]
+
+
+class _Held(NamedTuple):
+    """A run in a worker's hand."""
+
+    attempt_id: int
+    heartbeat_at: datetime
+    losses: int
+    machine: str
+    host: str
+    pid: int
+    process_started_at: float
+
+
+def _in_hand(session: Session) -> list[_Held]:
+    """The runs that workers hold, in columns that every schema has."""
     query = (
         select(
             Attempt.id,
@@ -171,26 +254,7 @@ def release_dead(
         .where(Attempt.state == AttemptState.RUNNING)
         .order_by(Attempt.id)
     )
-    with read(engine) as session:
-        held = [_Held(*row) for row in session.execute(query)]
-    reasons = [(one, _why_dead(one, present, here, process_is_alive)) for one in held]
-    return [
-        released
-        for one, reason in reasons
-        if reason is not None and (released := _take_back(engine, one, reason, present))
-    ]
-
-
-class _Held(NamedTuple):
-    """A run in a worker's hand."""
-
-    attempt_id: int
-    heartbeat_at: datetime
-    losses: int
-    machine: str
-    host: str
-    pid: int
-    process_started_at: float
+    return [_Held(*row) for row in session.execute(query)]
 
 
 def _why_dead(
@@ -210,10 +274,10 @@ def _why_dead(
 def _take_back(engine: Engine, held: _Held, reason: str, now: datetime) -> Released | None:
     """Ends an attempt as lost, unless it has been heard from meanwhile."""
     if held.losses + 1 >= MOST_LOSSES:
-        reason = f"{reason}; the run was lost {MOST_LOSSES} times and is not tried again"
+        reason = f"{reason}; the run was lost {MOST_LOSSES} times in a row and is not tried again"
     try:
         with write(engine) as session:
-            run_id = end_attempt(
+            ended = end_attempt(
                 session,
                 held.attempt_id,
                 AttemptState.LOST,
@@ -223,40 +287,55 @@ def _take_back(engine: Engine, held: _Held, reason: str, now: datetime) -> Relea
             )
     except LeaseLost:
         return None
-    return Released(run_id, reason)
+    return Released(ended.run_id, reason)
+
+
+_HELD = select(Attempt.id).where(
+    Attempt.worker_id == bindparam("worker_id"), Attempt.state == AttemptState.RUNNING
+)
+_STUDY_ID = select(Study.id).where(Study.name == bindparam("study"))
+_DESCRIBED = (
+    select(
+        *(Run.identity, Run.game, Run.seed, Run.specification),
+        StudyArm.name.label("arm"),
+        Study.name.label("study"),
+    )
+    .join_from(Run, StudyRun)
+    .join(Study)
+    .join(StudyArm, (StudyArm.study_id == Study.id) & (StudyArm.arm_id == Run.arm_id))
+    .where(
+        Run.id == bindparam("run_id"),
+        or_(Study.id == bindparam("study_id"), bindparam("study_id", type_=Integer).is_(None)),
+    )
+    .order_by(Study.id)
+    .limit(1)
+)
+
+
+def _study_id(session: Session, study: str) -> int:
+    found = session.connection().execute(_STUDY_ID, {"study": study}).scalar()
+    return found if found is not None else study_named(session, study).id
 
 
 def _release_held(session: Session, worker_id: int, reason: str, now: datetime) -> None:
-    held = select(Attempt.id).where(
-        Attempt.worker_id == worker_id, Attempt.state == AttemptState.RUNNING
-    )
-    for attempt_id in session.scalars(held).all():
+    held = session.connection().execute(_HELD, {"worker_id": worker_id})
+    for attempt_id in held.scalars().all():
         end_attempt(session, attempt_id, AttemptState.RELEASED, at=now, error=reason)
 
 
-def _claim(session: Session, attempt: Attempt, study_id: int | None) -> Claim:
+def _claim(session: Session, run_id: int, begun: Begun, study_id: int | None) -> Claim:
     """Describes a run to the worker that took it."""
-    query = (
-        select(Run, Study.name, StudyArm.name)
-        .join_from(Run, StudyRun)
-        .join(Study)
-        .join(StudyArm, (StudyArm.study_id == Study.id) & (StudyArm.arm_id == Run.arm_id))
-        .where(Run.id == attempt.run_id)
-        .order_by(Study.id)
-        .limit(1)
-    )
-    if study_id is not None:
-        query = query.where(Study.id == study_id)
-    run, study, arm = session.execute(query).one()
+    words = {"run_id": run_id, "study_id": study_id}
+    row = session.connection().execute(_DESCRIBED, words).one()
     return Claim(
-        run_id=run.id,
-        attempt_id=attempt.id,
-        number=attempt.number,
-        identity=run.identity,
-        game=run.game,
-        seed=run.seed,
-        arm=arm,
-        study=study,
-        specification=run.specification,
-        checkpoints=checkpoints.of_run(session, run.id),
+        run_id=run_id,
+        attempt_id=begun.id,
+        number=begun.number,
+        identity=row.identity,
+        game=row.game,
+        seed=row.seed,
+        arm=row.arm,
+        study=row.study,
+        specification=row.specification,
+        checkpoints=checkpoints.of_run(session, run_id) if begun.number > 1 else (),
     )

@@ -52,6 +52,11 @@ _RUNS = _RUN | {
     "error": TEXT,
     "host": TEXT,
     "pid": WHOLE_OR_MISSING,
+    "device": TEXT,
+    "planned_env_frames": WHOLE,
+    "priority": WHOLE,
+    "paused": FLAG,
+    "not_before": MOMENT,
     "started_at": MOMENT,
     "heartbeat_at": MOMENT,
 }
@@ -108,7 +113,8 @@ def runs(engine: Engine, study: str) -> pd.DataFrame:
     attempt (the number of the one that the data come from), parent_attempt and
     resumed_env_frames (where that one went on from a checkpoint), env_frames, updates, seconds
     (so far, while it runs; those of the attempts it went on from included), error (of the
-    latest attempt), host, pid, started_at, heartbeat_at.
+    latest attempt), host, pid, device, planned_env_frames, priority, paused, not_before (while it
+    waits after a loss), started_at, heartbeat_at.
 
     Raises:
         DatabaseError: If there is no such study.

@@ -67,6 +67,7 @@ class RunRecord:
         game: Name of the game: CamelCase, or an id such as `gymnasium:CartPole-v1`.
         seed: Seed of the run.
         specification: Canonical JSON from which a worker rebuilds the run.
+        memory_bytes: What its agent says that it takes; None where nobody knows.
     """
 
     identity: str
@@ -74,6 +75,7 @@ class RunRecord:
     game: str
     seed: int
     specification: str
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from results.database.columns import Base, EventKind, PrimaryKey, StudyKey, flag
 from results.database.records import AttemptState, RunState
 
-SCHEMA_VERSION = "0003"  # the newest migration; a test compares it with the migrations
+SCHEMA_VERSION = "0004"  # the newest migration; a test compares it with the migrations
 APPLICATION_ID = 0x41424C54  # "ABLT" in the file's header: the file is ours
 MOST_LOSSES = 5  # a run that lost so many attempts is failed, not queued again
 
@@ -177,7 +177,13 @@ class StudyArmToggle(Base):
 
 
 class Run(Base):
-    """An arm on one game with one seed: one row, however many studies ask for it."""
+    """An arm on one game with one seed: one row, however many studies ask for it.
+
+    `losses` counts the tries since it last came further that ended with a lost worker or with an
+    exception. A queued run that is `paused`, or whose time `not_before` has not come, is not
+    claimed. `memory_bytes` is what its agent says that it takes; `code_id` the code that
+    submitted it.
+    """
 
     __tablename__ = "run"
     __table_args__ = (
@@ -188,7 +194,9 @@ class Run(Base):
         CheckConstraint("seed >= 0", name="seed"),
         CheckConstraint(f"losses BETWEEN 0 AND {MOST_LOSSES}", name="losses"),
         CheckConstraint(f"losses < {MOST_LOSSES} OR state = 'failed'", name="lost_too_often"),
-        Index("ix_run_state", "state"),
+        CheckConstraint("NOT paused OR state IN ('queued', 'running')", name="paused_if_unended"),
+        CheckConstraint("memory_bytes > 0", name="memory_bytes"),
+        Index("ix_run_queue", "state", "priority", "position", "id"),
     )
 
     id: Mapped[PrimaryKey]
@@ -202,6 +210,10 @@ class Run(Base):
     position: Mapped[int]
     losses: Mapped[int]
     created_at: Mapped[datetime]
+    paused: Mapped[bool] = mapped_column(flag("paused"), default=False)
+    not_before: Mapped[datetime | None]
+    memory_bytes: Mapped[int | None]
+    code_id: Mapped[int | None] = mapped_column(ForeignKey("code.id"))
 
 
 class StudyRun(Base):
@@ -226,7 +238,6 @@ class Worker(Base):
     __table_args__ = (
         CheckConstraint("pid > 0", name="pid"),
         CheckConstraint("slot >= 0", name="slot"),
-        CheckConstraint("ended_at IS NULL OR ended_at >= registered_at", name="ends_after_start"),
     )
 
     id: Mapped[PrimaryKey]
@@ -238,6 +249,75 @@ class Worker(Base):
     slot: Mapped[int]
     registered_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    code_id: Mapped[int | None] = mapped_column(ForeignKey("code.id"))
+    packages_id: Mapped[int | None] = mapped_column(ForeignKey("packages.id"))
+    device_model: Mapped[str | None]
+    driver: Mapped[str | None]
+    command: Mapped[str | None]
+
+
+class Code(Base):
+    """The source text that something ran with, once per content.
+
+    `sources` is a compressed archive of the packages, `sources_sha256` that of their files; they
+    tell the code where there is no repository. `commit` and `diff` are git's, and empty where the
+    code is no checkout; `diff` is compressed, and holds what had not been committed.
+    """
+
+    __tablename__ = "code"
+    __table_args__ = (
+        UniqueConstraint("sources_sha256", "commit", "diff_sha256"),
+        CheckConstraint("length(sources_sha256) = 64", name="sources_sha256"),
+        CheckConstraint("length(diff_sha256) IN (0, 64)", name="diff_sha256"),
+    )
+
+    id: Mapped[PrimaryKey]
+    sources_sha256: Mapped[str]
+    commit: Mapped[str]
+    diff_sha256: Mapped[str]
+    version: Mapped[str]
+    diff: Mapped[bytes]
+    sources: Mapped[bytes]
+
+
+class Packages(Base):
+    """What was installed beside the code, a line `name==version` per package; once per content."""
+
+    __tablename__ = "packages"
+    __table_args__ = (
+        UniqueConstraint("sha256"),
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+    )
+
+    id: Mapped[PrimaryKey]
+    sha256: Mapped[str]
+    python: Mapped[str]
+    lines: Mapped[str]
+
+
+class Reservation(Base):
+    """A slot of a device of one machine that a process has taken: the books of all schedulers.
+
+    `bytes` is the memory that its runs may take there. The holder is the scheduler while it
+    starts a worker, then the worker. A reservation whose holder has ended counts for nothing.
+    """
+
+    __tablename__ = "reservation"
+    __table_args__ = (
+        UniqueConstraint("machine", "device", "slot"),
+        CheckConstraint("pid > 0", name="pid"),
+        CheckConstraint("slot >= 0", name="slot"),
+        CheckConstraint("bytes >= 0", name="bytes"),
+    )
+
+    id: Mapped[PrimaryKey]
+    machine: Mapped[str]
+    device: Mapped[str]
+    slot: Mapped[int]
+    pid: Mapped[int]
+    process_started_at: Mapped[float]
+    bytes: Mapped[int]
+    reserved_at: Mapped[datetime]
 
 
 class Attempt(Base):
@@ -283,6 +363,7 @@ class Attempt(Base):
             "(parent_id IS NULL) = (resumed_env_frames IS NULL)", name="resumed_iff_parent"
         ),
         CheckConstraint("resumed_env_frames >= 0", name="resumed_env_frames"),
+        CheckConstraint("point IS NULL OR state = 'failed'", name="point_if_failed"),
         {"sqlite_autoincrement": True},
     )
 
@@ -300,6 +381,7 @@ class Attempt(Base):
     error: Mapped[str | None]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("attempt.id"))
     resumed_env_frames: Mapped[int | None]
+    point: Mapped[str | None]
 
 
 class Checkpoint(Base):

@@ -15,6 +15,7 @@ from results.database.columns import EventKind
 from results.database.engine import read, write
 from results.database.errors import DatabaseError, StudyConflict
 from results.database.frames import REAL, TEXT, WHOLE, frame
+from results.database.provenance import CodeRecord, put_code
 from results.database.records import (
     DECLARED,
     AttemptState,
@@ -42,6 +43,7 @@ def submit(
     runs: Sequence[RunRecord],
     *,
     retry_failed: bool = False,
+    code: CodeRecord | None = None,
     clock: Clock = utc_now,
 ) -> Submission:
     """Writes a study and queues those of its runs that nobody has asked for yet.
@@ -54,6 +56,7 @@ def submit(
         study: The contents of the study.
         runs: Its runs in the order in which they are to be worked on, each identity once.
         retry_failed: Whether failed runs are queued again.
+        code: What resolved the study; kept with the new runs.
         clock: What tells the time.
 
     Raises:
@@ -69,7 +72,8 @@ def submit(
         study_id = _study_id(session, study, now)
         found = _states(session, by_identity)
         new = [run for run in runs if run.identity not in found]
-        _insert_runs(session, study, runs, new, now)
+        code_id = None if code is None or not new else put_code(session, code)
+        _insert_runs(session, study, runs, new, now, code_id)
         again = {RunState.CANCELLED, RunState.FAILED} if retry_failed else {RunState.CANCELLED}
         retried = [run_id for run_id, state in found.values() if state in again]
         _queue_again(session, retried, now)
@@ -218,6 +222,7 @@ def _insert_runs(
     runs: Sequence[RunRecord],
     new: Sequence[RunRecord],
     now: datetime,
+    code_id: int | None,
 ) -> None:
     arm_ids = _arm_ids(session, study)
     position = {run.identity: index for index, run in enumerate(runs)}
@@ -233,6 +238,9 @@ def _insert_runs(
             "position": position[run.identity],
             "losses": 0,
             "created_at": now,
+            "paused": False,
+            "memory_bytes": run.memory_bytes,
+            "code_id": code_id,
         }
         for run in new
     ]
@@ -254,7 +262,9 @@ def _arm_ids(session: Session, study: StudyRecord) -> Mapping[str, int]:
 def _queue_again(session: Session, run_ids: Sequence[int], now: datetime) -> None:
     for run_id in run_ids:
         session.execute(
-            update(Run).where(Run.id == run_id).values(state=RunState.QUEUED, losses=0)
+            update(Run)
+            .where(Run.id == run_id)
+            .values(state=RunState.QUEUED, losses=0, not_before=None)
         )
         session.add(Event(at=now, kind=EventKind.RETRIED, run_id=run_id))
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from results.database.columns import EventKind
+from results.database.columns import EventKind, Utc
 from results.database.errors import LeaseLost
 from results.database.records import AttemptState, RunState
 from results.database.schema import MOST_LOSSES, Attempt, Event, Run, StudyRun
@@ -18,50 +31,127 @@ _EVENT = {
     AttemptState.LOST: EventKind.LOST,
     AttemptState.RELEASED: EventKind.RELEASED,
 }
-_RUN_AFTER = {
-    AttemptState.FINISHED: RunState.FINISHED,
-    AttemptState.FAILED: RunState.FAILED,
-    AttemptState.RELEASED: RunState.QUEUED,
-}
 
 
-def take_next_run(session: Session, study_id: int | None) -> int | None:
-    """Marks the first queued run as running, in one statement, and returns its row."""
-    first = select(Run.id).where(Run.state == RunState.QUEUED)
-    if study_id is not None:
-        held = select(StudyRun.run_id).where(StudyRun.study_id == study_id)
-        first = first.where(Run.id.in_(held))
-    first = first.order_by(Run.priority.desc(), Run.position, Run.id).limit(1)
-    return session.scalar(
+class Ended(NamedTuple):
+    """An attempt that was ended: at which run, and where that stands now."""
+
+    run_id: int
+    run_state: RunState
+
+
+class Begun(NamedTuple):
+    """An attempt that was begun: its row, and which attempt at its run it is."""
+
+    id: int
+    number: int
+
+
+BACK_OFF_SECONDS = (0, 10, 60, 300)
+"""How long a run waits before it is tried again, by how often in a row it was lost or failed."""
+
+
+def claimable(*, of_study: bool, begun_only: bool = False) -> ColumnElement[bool]:
+    """Whether a run waits for a worker, and may be taken now; takes the values of `moment`.
+
+    A run never waits longer than the longest back-off: where it should, the clock was set back.
+
+    Args:
+        of_study: Only runs of the study `study_id`.
+        begun_only: Only runs that have been tried before.
+    """
+    waits = and_(
+        Run.not_before > bindparam("now", type_=Utc),
+        Run.not_before <= bindparam("latest", type_=Utc),
+    )
+    conditions = [
+        Run.state == RunState.QUEUED,
+        Run.paused.is_(False),
+        or_(Run.not_before.is_(None), not_(waits)),
+    ]
+    if of_study:
+        held = select(StudyRun.run_id).where(
+            StudyRun.study_id == bindparam("study_id", type_=Integer), StudyRun.run_id == Run.id
+        )
+        conditions.append(held.exists())
+    if begun_only:
+        conditions.append(select(Attempt.id).where(Attempt.run_id == Run.id).exists())
+    return and_(*conditions)
+
+
+def moment(now: datetime) -> dict[str, datetime]:
+    """The present, as `claimable` takes it."""
+    return {"now": now, "latest": now + timedelta(seconds=BACK_OFF_SECONDS[-1])}
+
+
+def take_next_run(
+    session: Session, study_id: int | None, now: datetime, *, begun_only: bool = False
+) -> int | None:
+    """Marks the first run that may be taken as running, in one statement, and returns its row."""
+    words = {**moment(now), "study_id": study_id}
+    statement = _TAKE[study_id is not None, begun_only]
+    return session.connection().execute(statement, words).scalar()
+
+
+def begin_attempt(session: Session, run_id: int, worker_id: int, at: datetime) -> Begun:
+    """Adds the next attempt at a run that was taken."""
+    connection = session.connection()
+    begun = Begun(
+        *connection.execute(_BEGIN, {"run": run_id, "worker_id": worker_id, "now": at}).one()
+    )
+    event = {"at": at, "kind": EventKind.CLAIMED, "run_id": run_id, "attempt_id": begun.id}
+    connection.execute(_TELL, event)
+    return begun
+
+
+def _take(*, of_study: bool, begun_only: bool) -> ReturningUpdate[int]:
+    """The statement of a claim.
+
+    The highest priority is looked up by itself, so that both steps follow the index.
+    """
+    may_be_taken = claimable(of_study=of_study, begun_only=begun_only)
+    highest = select(Run.priority).where(may_be_taken).order_by(Run.priority.desc()).limit(1)
+    first = (
+        select(Run.id)
+        .where(may_be_taken, Run.priority == highest.correlate(None).scalar_subquery())
+        .order_by(Run.position, Run.id)
+        .limit(1)
+    )
+    return (
         update(Run)
-        .where(Run.id == first.scalar_subquery())
+        .where(Run.id == first.correlate(None).scalar_subquery())
         .values(state=RunState.RUNNING)
         .returning(Run.id)
-        .execution_options(synchronize_session=False)
     )
 
 
-def begin_attempt(session: Session, run_id: int, worker_id: int, at: datetime) -> Attempt:
-    """Adds the next attempt at a run that was taken."""
-    before = session.scalar(select(func.max(Attempt.number)).where(Attempt.run_id == run_id))
-    attempt = Attempt(
-        run_id=run_id,
-        number=(before or 0) + 1,
-        worker_id=worker_id,
+# Built once: a claim would spend most of its time on putting its statements together.
+_TAKE = {
+    (of_study, begun_only): _take(of_study=of_study, begun_only=begun_only)
+    for of_study in (False, True)
+    for begun_only in (False, True)
+}
+_BEGIN = (
+    insert(Attempt)
+    .values(
+        run_id=bindparam("run"),
+        number=select(func.coalesce(func.max(Attempt.number), 0) + 1)
+        .where(Attempt.run_id == bindparam("run"))
+        .scalar_subquery(),
+        worker_id=bindparam("worker_id"),
         state=AttemptState.RUNNING,
-        started_at=at,
-        heartbeat_at=at,
+        started_at=bindparam("now", type_=Utc),
+        heartbeat_at=bindparam("now", type_=Utc),
         env_frames=0,
         updates=0,
     )
-    session.add(attempt)
-    session.flush()
-    session.add(Event(at=at, kind=EventKind.CLAIMED, run_id=run_id, attempt_id=attempt.id))
-    return attempt
+    .returning(Attempt.id, Attempt.number)
+)
+_TELL = insert(Event)
 
 
-def beat(session: Session, attempt_id: int, at: datetime, env_frames: int, updates: int) -> None:
-    """Notes that an attempt is alive, and how far it is.
+def beat(session: Session, attempt_id: int, at: datetime, env_frames: int, updates: int) -> bool:
+    """Notes that an attempt is alive, and how far it is; returns whether its run shall pause.
 
     Raises:
         LeaseLost: If the attempt is not running any more.
@@ -70,11 +160,12 @@ def beat(session: Session, attempt_id: int, at: datetime, env_frames: int, updat
         update(Attempt)
         .where(Attempt.id == attempt_id, Attempt.state == AttemptState.RUNNING)
         .values(heartbeat_at=at, env_frames=env_frames, updates=updates)
-        .returning(Attempt.id)
+        .returning(Attempt.run_id)
         .execution_options(synchronize_session=False)
     )
     if found is None:
         raise lease_lost(session, attempt_id)
+    return session.scalars(select(Run.paused).where(Run.id == found)).one()
 
 
 def end_attempt(
@@ -84,18 +175,24 @@ def end_attempt(
     *,
     at: datetime,
     error: str | None = None,
+    point: str | None = None,
     seconds: float | None = None,
     seen_at: datetime | None = None,
-) -> int:
-    """Ends a running attempt, moves its run on, and returns the run's row.
+) -> Ended:
+    """Ends a running attempt and moves its run on.
+
+    A lost worker is no fault of its run: the run is queued again, and waits the longer the oftener
+    that happens in a row. So is a run that failed, once; an exception that comes again at the
+    same point, before the run has been saved anew, would come for ever. After MOST_LOSSES of
+    either in a row a run is failed.
 
     Args:
         session: A write transaction.
         attempt_id: The attempt.
-        state: What it ends as: its run becomes finished, failed or (released, lost) queued again;
-            a run that was lost too often becomes failed.
+        state: What it ends as.
         at: The present.
         error: Why, for every end but finishing.
+        point: What was raised, and where, when failing; None where trying again is no use.
         seconds: How long it took, when finishing.
         seen_at: Ends the attempt only if this is still its last heartbeat.
 
@@ -106,22 +203,18 @@ def end_attempt(
     if seen_at is not None:
         ending = ending.where(Attempt.heartbeat_at == seen_at)
     run_id = session.scalar(
-        ending.values(state=state, ended_at=at, error=error, seconds=seconds)
+        ending.values(state=state, ended_at=at, error=error, seconds=seconds, point=point)
         .returning(Attempt.run_id)
         .execution_options(synchronize_session=False)
     )
     if run_id is None:
         raise lease_lost(session, attempt_id)
-    lost = state == AttemptState.LOST
-    after = (
-        case((Run.losses + 1 >= MOST_LOSSES, RunState.FAILED), else_=RunState.QUEUED)
-        if lost
-        else _RUN_AFTER[state]
-    )
+    losses = session.scalars(select(Run.losses).where(Run.id == run_id)).one()
+    moved: dict[str, Any] = _run_after(session, run_id, attempt_id, state, point, losses, at)
     session.execute(
         update(Run)
         .where(Run.id == run_id)
-        .values(state=after, losses=Run.losses + lost)
+        .values(**moved)
         .execution_options(synchronize_session=False)
     )
     session.execute(
@@ -129,7 +222,45 @@ def end_attempt(
             at=at, kind=_EVENT[state], run_id=run_id, attempt_id=attempt_id, detail=error
         )
     )
-    return run_id
+    return Ended(run_id, moved["state"])
+
+
+def _run_after(
+    session: Session,
+    run_id: int,
+    attempt_id: int,
+    state: AttemptState,
+    point: str | None,
+    losses: int,
+    at: datetime,
+) -> dict[str, Any]:
+    """What the row of a run holds after an attempt at it has ended so."""
+    if state is AttemptState.FINISHED:
+        return {"state": RunState.FINISHED, "paused": False}
+    if state is AttemptState.RELEASED:
+        return {"state": RunState.QUEUED}
+    failed = {"state": RunState.FAILED, "paused": False}
+    if state is AttemptState.FAILED and (
+        point is None or _came_before(session, run_id, attempt_id, point, losses)
+    ):
+        return failed
+    losses += 1
+    if losses >= MOST_LOSSES:
+        return {**failed, "losses": losses}
+    wait = timedelta(seconds=BACK_OFF_SECONDS[losses - 1])
+    return {"state": RunState.QUEUED, "losses": losses, "not_before": at + wait}
+
+
+def _came_before(session: Session, run_id: int, attempt_id: int, point: str, losses: int) -> bool:
+    """Whether one of the losses of a run since it was last saved was the same failure."""
+    lost = (AttemptState.FAILED, AttemptState.LOST)
+    latest = (
+        select(Attempt.point)
+        .where(Attempt.run_id == run_id, Attempt.id != attempt_id, Attempt.state.in_(lost))
+        .order_by(Attempt.id.desc())
+        .limit(losses)
+    )
+    return point in session.scalars(latest).all()
 
 
 def lease_lost(session: Session, attempt_id: int) -> LeaseLost:

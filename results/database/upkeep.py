@@ -14,16 +14,15 @@ from itertools import chain, count
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from results.database.creation import migrations_config
 from results.database.engine import open_any_schema, schema_of, write
 from results.database.errors import DatabaseError, clear_errors
-from results.database.queue import release_dead
-from results.database.records import AttemptState
-from results.database.schema import SCHEMA_VERSION, Attempt, Worker
+from results.database.queue import holders, release_dead
+from results.database.schema import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,13 @@ def upgrade(url: str | Path) -> Upgrade:
         before = schema_of(engine)
         if before == SCHEMA_VERSION:
             return Upgrade(path, before, before, None)
-        release_dead(engine)
         engine.dispose()  # the next connections do not enforce foreign keys
         event.listen(engine, "connect", _let_tables_be_built_anew)
         with write(engine, durable=True) as session:
             _refuse_running(session, path)
             copy = backup(engine, _unused(path.with_name(f"{path.stem}.schema-{before}.sqlite")))
             _migrate(session)
+        release_dead(engine)
     finally:
         engine.dispose()
     return Upgrade(path, before, SCHEMA_VERSION, copy)
@@ -160,13 +159,11 @@ def _refuse_running(session: Session, path: Path) -> None:
     Raises:
         DatabaseError: If one has; the processes are named.
     """
-    held = select(Worker.host, Worker.pid).join_from(Attempt, Worker)
-    running = session.execute(held.where(Attempt.state == AttemptState.RUNNING)).all()
-    if running:
-        who = ", ".join(f"process {pid} on {host}" for host, pid in running)
+    at_work = ", ".join(holders(session))
+    if at_work:
         raise DatabaseError(
-            f"The database {path} is at work: {who}. Stop the workers (Ctrl-C hands their runs "
-            "back to the queue), or let them finish, and upgrade then. Nothing was changed."
+            f"The database {path} is at work: {at_work}. Stop the workers (Ctrl-C hands their "
+            "runs back to the queue), or let them finish, and upgrade then. Nothing was changed."
         )
 
 

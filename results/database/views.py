@@ -42,7 +42,8 @@ SELECT
         (julianday(coalesce(shown.ended_at, shown.heartbeat_at)) - julianday(shown.started_at))
         * 86400.0
     ) + coalesce(past.seconds, 0.0) END AS seconds,
-    worker.host, worker.pid, worker.device, shown.started_at, shown.heartbeat_at, shown.ended_at
+    worker.host, worker.pid, worker.device, shown.started_at, shown.heartbeat_at, shown.ended_at,
+    run.priority, run.paused, run.not_before, run.losses, run.memory_bytes
 FROM study_run
 JOIN study ON study.id = study_run.study_id
 JOIN run ON run.id = study_run.run_id

@@ -8,8 +8,8 @@ from ablate.planner import assemble_study, existing_database, make_plan, submit
 from ablate.runspec import RunSpec
 from ablate.study import StudyError, parse_study
 from ablate.study_files import find_study
+from agents.cost import memory_bytes
 from agents.observation import Observation
-from agents.training.replay import replay_bytes
 from results.database import queue, reading
 from results.database.engine import read
 from results.database.errors import DatabaseError
@@ -250,11 +250,12 @@ def test_a_game_with_human_scores_declares_nothing(parsed) -> None:
 
 def test_a_plan_knows_the_memory_of_every_game(parsed) -> None:
     plan = make_plan(assemble_study(parsed(*CATCH)), None)
-    steps, config = 500, plan.assembled.arms["base"].config
-    assert plan.replay_bytes == {
-        "Catch": replay_bytes(steps, Observation((1, 32, 32)), config),
-        "gymnasium:CartPole-v1": replay_bytes(steps, Observation((4,)), config),
+    config, budget = plan.assembled.arms["base"].config, plan.assembled.budget
+    assert plan.memory_bytes == {
+        "Catch": memory_bytes(config, budget, Observation((1, 32, 32))),
+        "gymnasium:CartPole-v1": memory_bytes(config, budget, Observation((4,))),
     }
+    assert {run.run.memory_bytes for run in plan.runs} == set(plan.memory_bytes.values())
 
 
 def test_the_numbers_of_a_scaled_budget_are_recorded(parsed, engine) -> None:

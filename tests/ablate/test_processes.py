@@ -7,6 +7,8 @@ from pathlib import Path
 
 import ablate
 from ablate import processes
+from ablate.devices import ThisMachine
+from ablate.placement import Seat
 from ablate.processes import Message, WorkerProcess, death, worker_command, worker_environment
 
 HOME = str(Path(ablate.__file__).parents[1])
@@ -18,7 +20,8 @@ def started(monkeypatch, code: str) -> tuple[WorkerProcess, "queue.Queue[Message
         processes, "worker_command", lambda **options: [sys.executable, "-c", code]
     )
     inbox: queue.Queue[Message] = queue.Queue()
-    return WorkerProcess(database="x", study=None, slot=3, inbox=inbox), inbox
+    seat = Seat(1, ThisMachine().look()[0], 3)
+    return WorkerProcess(database="x", study=None, number=7, seat=seat, inbox=inbox), inbox
 
 
 def ended(worker: WorkerProcess) -> int:
@@ -68,11 +71,18 @@ def test_a_worker_runs_the_schedulers_code_with_one_thread() -> None:
     assert environment["HOME"] == "/root"
 
 
+def test_a_worker_sees_its_device_and_no_other() -> None:
+    assert worker_environment({})["CUDA_VISIBLE_DEVICES"] == ""
+    environment = worker_environment({"CUDA_VISIBLE_DEVICES": "0,1"}, visible="GPU-1f")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-1f"
+
+
 def test_a_worker_is_told_who_its_scheduler_is() -> None:
-    command = worker_command(database="x.sqlite", study="mini", slot=2)
+    command = worker_command(database="x.sqlite", study="mini", device="cuda:1", slot=2)
     assert command[command.index("--parent") + 1] == str(os.getpid())
     assert command[command.index("--study") + 1] == "mini"
-    assert "--study" not in worker_command(database="x.sqlite", study=None, slot=2)
+    assert command[command.index("--device") + 1] == "cuda:1"
+    assert "--study" not in worker_command(database="x.sqlite", study=None, device="cpu", slot=2)
 
 
 def test_the_end_of_a_process_is_put_into_words() -> None:

@@ -14,7 +14,14 @@ from ablate.progress import (
 )
 
 COUNTS = {"queued": 3, "running": 1, "finished": 4, "failed": 1, "cancelled": 2}
-RUN = RunInHand(run_id=7, label="base · Pong · seed 0", arm="base", slot=0, fraction=0.5)
+RUN = RunInHand(
+    run_id=7,
+    label="base · Pong · seed 0",
+    arm="base",
+    game="Pong",
+    seat="cpu, slot 0",
+    fraction=0.5,
+)
 VIEW = View(name="mini", counts=COUNTS, in_hand=[RUN], seconds_left=600.0)
 
 

@@ -7,12 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from ablate import planner, processes, scheduler
+from ablate.devices import Device, Devices, Slots
+from ablate.disk import RESERVE_BYTES, DiskGuard
+from ablate.placement import Placement
 from ablate.planner import assemble_study
 from ablate.progress import View
 from ablate.scheduler import Outcome, Scheduler, SchedulerError
-from results.database import queue, reading
+from ablate.stopping import StopPlan
+from results.database import control, queue, reading
+from results.database.control import Selection
+from results.database.engine import read, write
 from results.database.errors import DatabaseError
 from results.database.processes import ProcessRecord, this_machine
 
@@ -38,6 +45,28 @@ while (claim := queue.claim(engine, worker)) is not None:
     say("finished", claim, seconds=2.0)
 queue.end_worker(engine, worker)
 """
+
+
+def device(name: str, free: int = 10**12, used: dict[int, int] | None = None) -> Device:
+    return Device(
+        name=name,
+        visible="" if name == "cpu" else f"GPU-{name}",
+        model="fake",
+        driver=None,
+        total_bytes=80 * 10**9,
+        free_bytes=free,
+        used_bytes=used if used is not None else {},
+    )
+
+
+class FakeDevices:
+    """Devices that are always the same."""
+
+    def __init__(self, *devices: Device) -> None:
+        self.devices = devices
+
+    def look(self) -> tuple[Device, ...]:
+        return self.devices
 
 
 class Lines:
@@ -69,15 +98,26 @@ def schedule(parsed, engine, display, monkeypatch, tmp_path):
     planner.submit(assemble_study(parsed(("seeds = 2", "seeds = 1"))), engine)
     database = str(tmp_path / "ablate.sqlite")
 
-    def run(behaviour: str = "pass", *, script: str | None = None, slots: int = 2) -> Outcome:
+    def run(
+        behaviour: str = "pass",
+        *,
+        script: str | None = None,
+        slots: int = 2,
+        devices: Devices | None = None,
+        min_free: int = 0,
+        **more,
+    ) -> Outcome:
         code = script if script is not None else WORKER.replace("BEHAVIOUR", behaviour)
         path = tmp_path / "worker.py"
         path.write_text(code)
         monkeypatch.setattr(
             processes, "worker_command", lambda **_: [sys.executable, str(path), database]
         )
+        seen = devices if devices is not None else FakeDevices(device("cpu"))
+        each = {one.name: slots for one in seen.look()}
+        placement = Placement(engine, seen, Slots(each, slots * len(each)), min_free)
         return Scheduler(
-            engine, database=database, study="mini", slots=slots, display=display
+            engine, database=database, study="mini", placement=placement, display=display, **more
         ).run()
 
     return run
@@ -119,7 +159,7 @@ def test_no_more_workers_are_started_than_runs_are_queued(schedule, monkeypatch)
     original = scheduler.WorkerProcess
 
     def counting(**options):
-        started.append(options["slot"])
+        started.append(options["seat"].slot)
         return original(**options)
 
     monkeypatch.setattr(scheduler, "WorkerProcess", counting)
@@ -177,9 +217,9 @@ def test_workers_that_always_crash_end_the_work(schedule, engine, monkeypatch) -
     assert counts["queued"] == 8
 
 
-def test_a_full_disk_ends_the_work_with_its_paragraph(schedule, engine) -> None:
-    with pytest.raises(DatabaseError, match="the disk is full"):
-        schedule("say('database_error', error='the disk is full'); sys.exit(3)")
+def test_a_damaged_database_ends_the_work_with_its_paragraph(schedule, engine) -> None:
+    with pytest.raises(DatabaseError, match="it is damaged"):
+        schedule("say('database_error', error='it is damaged', disk_full=False); sys.exit(3)")
     assert reading.counts(engine, "mini")["finished"] == 0
 
 
@@ -189,7 +229,7 @@ RELEASING = """
     while not told:
         time.sleep(0.02)
     writer.release('stopped')
-    say('released', claim)
+    say('released', claim, reason='stopped')
     break"""
 
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -224,6 +264,10 @@ def test_a_second_ctrl_c_stops_workers_that_do_not_listen(schedule, engine, disp
     assert time.monotonic() - started < 20
     assert outcome.interrupted
     assert reading.counts(engine, "mini")["queued"] == 8
+    with read(engine) as session:
+        assert session.scalars(text("SELECT sum(losses) FROM run")).one() == 0
+        ends = session.execute(text("SELECT state, error FROM attempt")).all()
+    assert set(ends) == {("released", "the worker was killed (Ctrl-C twice)")}
 
 
 def test_handlers_of_signals_are_put_back(schedule) -> None:
@@ -264,3 +308,123 @@ def test_what_happens_to_checkpoints_is_told(schedule, display) -> None:
         f"{label}: no checkpoint could be written at 160,000 env frames (no room); the run goes "
         "on, and tries again later"
     ) in display.lines
+
+
+def with_memory(engine, size: int) -> None:
+    with write(engine) as session:
+        session.execute(text("UPDATE run SET memory_bytes = :size"), {"size": size})
+
+
+def test_workers_are_spread_over_the_devices_and_see_only_theirs(
+    schedule, engine, monkeypatch
+) -> None:
+    started = []
+    original = scheduler.WorkerProcess
+
+    def noting(**options):
+        seat = options["seat"]
+        started.append((seat.device.name, seat.slot, seat.device.visible))
+        return original(**options)
+
+    monkeypatch.setattr(scheduler, "WorkerProcess", noting)
+    schedule("time.sleep(0.5)", slots=2, devices=FakeDevices(device("cuda:0"), device("cuda:1")))
+    assert started[:4] == [
+        ("cuda:0", 0, "GPU-cuda:0"),
+        ("cuda:1", 0, "GPU-cuda:1"),
+        ("cuda:0", 1, "GPU-cuda:0"),
+        ("cuda:1", 1, "GPU-cuda:1"),
+    ]
+    with read(engine) as session:  # every slot was given back
+        assert session.scalars(text("SELECT count(*) FROM reservation")).one() == 0
+
+
+def test_a_run_that_fits_on_no_device_ends_the_work_with_the_numbers(schedule, engine) -> None:
+    with_memory(engine, 90 * 10**9)
+    with pytest.raises(SchedulerError, match=r"takes about 90\.0 GB, and cuda:0 has 80\.0 GB"):
+        schedule(devices=FakeDevices(device("cuda:0", free=80 * 10**9)))
+
+
+def test_memory_that_others_use_is_waited_for(schedule, engine, display) -> None:
+    with_memory(engine, 10 * 10**9)
+    devices = FakeDevices(device("cuda:0", free=11 * 10**9))
+
+    def others_end() -> None:
+        while not any("Waiting for a free slot" in line for line in display.lines):
+            time.sleep(0.02)
+        devices.devices = (device("cuda:0", free=60 * 10**9),)
+
+    threading.Thread(target=others_end, daemon=True).start()
+    outcome = schedule(devices=devices, min_free=2 * 10**9)
+    assert outcome.counts["finished"] == 8
+    (said,) = {line for line in display.lines if "Waiting for a free slot" in line}
+    assert "cuda:0: 9.0 GB are free and a run takes 10.0 GB" in said
+
+
+def test_a_gpu_that_is_removed_is_used_no_more(schedule) -> None:
+    both = (device("cuda:0"), device("cuda:1"))
+    looks = []
+
+    class Removing(FakeDevices):
+        def look(self) -> tuple[Device, ...]:
+            looks.append(1)
+            return both if len(looks) <= 2 else both[:1]
+
+    assert schedule(devices=Removing(), slots=1).counts["finished"] == 8
+
+
+def test_paused_runs_are_left_and_told(schedule, engine) -> None:
+    control.pause(engine, Selection(arms=("full",)))
+    outcome = schedule()
+    assert (outcome.finished_here, outcome.paused) == (6, 2)
+    assert outcome.counts["queued"] == 2
+
+
+def test_a_full_disk_makes_the_queue_wait_and_go_on(schedule, display, tmp_path) -> None:
+    def room(path: Path) -> int:
+        waited = any("The queue waits" in line for line in display.lines)
+        return RESERVE_BYTES if waited else RESERVE_BYTES - 1
+
+    outcome = schedule(disk=DiskGuard(tmp_path, free_bytes=room))
+    assert outcome.counts["finished"] == 8
+    assert sum("The queue waits: the disk" in line for line in display.lines) == 1
+    assert sum("There is room on the disk again" in line for line in display.lines) == 1
+
+
+def test_a_worker_that_finds_the_disk_full_makes_the_queue_wait(
+    schedule, display, tmp_path
+) -> None:
+    now = [0.0]
+
+    def monotonic() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    full = "say('database_error', error='no room', disk_full=True); sys.exit(3)"
+    guard = DiskGuard(tmp_path, free_bytes=lambda path: 10**12, monotonic=monotonic)
+    outcome = schedule(once(tmp_path, full), disk=guard)
+    assert outcome.counts["finished"] == 8
+    assert "no room" in display.lines
+    assert any("There is room on the disk again" in line for line in display.lines)
+
+
+def test_a_moment_set_by_the_user_hands_the_runs_back(schedule, engine, display) -> None:
+    def now() -> float:
+        in_hand = any(len(view.in_hand) == 2 for view in display.views)
+        return 7200.0 if in_hand else 0.0
+
+    outcome = schedule(RELEASING, plan=StopPlan(until=3600.0, now=now))
+    assert not outcome.interrupted
+    assert outcome.finished_here == 0
+    assert reading.counts(engine, "mini")["queued"] == 8
+
+
+def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    begun = queue.claim(engine, worker)
+    assert begun is not None
+    queue.AttemptWriter(engine, begun).release("stopped")
+    script = WORKER.replace("BEHAVIOUR", "pass").replace(
+        "queue.claim(engine, worker)", "queue.claim(engine, worker, begun_only=True)"
+    )
+    outcome = schedule(script=script, plan=StopPlan(drain=True))
+    assert (outcome.counts["finished"], outcome.counts["queued"]) == (1, 7)

@@ -65,7 +65,7 @@ def test_the_rest_takes_what_finished_runs_took(submitted) -> None:
     end_next(submitted, seconds=10.0)  # base, Pong
     standing = Standing.read(submitted, "mini")
     assert standing.seconds_left([], 1) == 70.0
-    half = RunInHand(run_id=1, label="", arm="full", slot=0, fraction=0.5)
+    half = RunInHand(run_id=1, label="", arm="full", game="Pong", seat="", fraction=0.5)
     assert standing.seconds_left([half], 1) == 75.0
     assert standing.seconds_left([half], 1000) == 5.0
 

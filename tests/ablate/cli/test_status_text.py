@@ -32,7 +32,7 @@ def resumed(parsed, engine) -> None:
 def test_a_resumed_run_tells_where_it_went_on(resumed, ablate, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = ablate("status", "mini").stdout
-    assert "2, resumed at 1,200 env frames from attempt 1" in shown
+    assert "Run 1 is at attempt 2, resumed at 1,200 env frames from attempt 1." in shown
     run, other = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][:2]
     assert (run["parent_attempt"], run["resumed_env_frames"]) == (1, 1200)
     assert (other["parent_attempt"], other["resumed_env_frames"]) == (None, None)
@@ -45,6 +45,30 @@ def test_a_run_from_the_start_tells_its_attempt(resumed, ablate, engine, monkeyp
     shown = ablate("status", "mini").stdout
     assert "base · Pong · seed 0" in shown
     assert "resumed" not in shown
+
+
+def test_status_is_readable_in_eighty_columns(resumed, ablate, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = ablate("status").stdout.splitlines()
+    assert lines == ["mini: 16 runs (15 queued, 1 running)", "    Does it run?"]
+    for line in ablate("status", "mini").stdout.splitlines():
+        assert len(line) <= 80
+    shown = ablate("status", "mini").stdout
+    assert "1 worker; no run is finished, so nobody knows how long." in shown
+    assert "Spent, lost attempts included" in shown
+
+
+def test_the_rest_is_estimated_for_the_workers_that_are_there(resumed, ablate, engine) -> None:
+    worker = queue.register_worker(engine, device="cuda:0", slot=0)
+    claim = queue.claim(engine, worker)
+    assert claim is not None
+    queue.AttemptWriter(engine, claim).finish(600.0)
+    assert (
+        "1 worker; about 2 h 24 min left, as runs took so far." in ablate("status", "mini").stdout
+    )  # 14 queued and 0.4 of the one under way, which was resumed at 1,200 of 2,000
+    assert "(14 queued, 1 running, 1 finished); about 2 h 24 min left" in ablate("status").stdout
+    told = json.loads(ablate("status", "mini", "--json").stdout)
+    assert told["seconds_left"] == 600.0 * 14.4
 
 
 def test_runs_are_listed_with_their_ids_unless_there_are_many(

@@ -21,6 +21,7 @@ from results.database.queue import (
     end_worker,
     register_worker,
     release_dead,
+    release_killed,
 )
 from results.database.reading import counts, curve, runs
 from results.database.records import Released
@@ -188,10 +189,13 @@ def test_a_run_that_is_heard_from_while_it_is_judged_is_kept(engine, submitted, 
     writer.finish(1.0)
 
 
-def test_a_run_that_was_lost_five_times_is_failed_with_the_reason(engine, submitted, add_worker):
+def test_a_run_that_was_lost_five_times_is_failed_with_the_reason(
+    engine, submitted, add_worker, clock
+):
     for _ in range(5):
-        assert claim(engine, add_worker()).run_id == 1
-        (released,) = release_dead(engine, machine=HERE, process_is_alive=dead)
+        assert claim(engine, add_worker(), clock=clock).run_id == 1
+        (released,) = release_dead(engine, now=clock(), machine=HERE, process_is_alive=dead)
+        clock.move(300)
     assert "lost 5 times" in released.reason
     row = runs(engine, "smoke").iloc[0]
     assert (row["state"], row["attempts"], row["error"]) == ("failed", 5, released.reason)
@@ -201,7 +205,7 @@ def test_a_run_that_was_lost_five_times_is_failed_with_the_reason(engine, submit
 def test_an_attempt_that_lost_its_run_can_never_write_again(engine, submitted, add_worker, clock):
     old = AttemptWriter(engine, claim(engine, add_worker(), clock=clock), clock=clock)
     old.log({"loss": 1.0}, env_frames=100)
-    release_dead(engine, machine=HERE, process_is_alive=dead)
+    release_dead(engine, now=clock(), machine=HERE, process_is_alive=dead)
     new = AttemptWriter(engine, claim(engine, add_worker(), clock=clock), clock=clock)
     new.log({"loss": 2.0}, env_frames=200)
     new.flush(force=True)
@@ -223,7 +227,7 @@ def test_an_attempt_that_lost_its_run_can_never_write_again(engine, submitted, a
     with pytest.raises(LeaseLost):
         old.finish(9.0)
     assert curve(engine, "smoke", "loss")["value"].tolist() == [2.0]
-    assert rows(engine, "SELECT number, state, seconds FROM attempt") == [
+    assert rows(engine, "SELECT number, state, seconds FROM attempt ORDER BY id") == [
         (1, "lost", None),
         (2, "finished", 1.0),
     ]
@@ -244,6 +248,97 @@ def test_events_tell_the_story_of_a_run(engine, submitted, add_worker):
         ("claimed", 3),
         ("finished", 3),
     ]
+
+
+def lose(engine, clock):
+    (released,) = release_dead(engine, now=clock(), machine=HERE, process_is_alive=dead)
+    return released.run_id
+
+
+def test_a_lost_run_waits_the_longer_the_oftener_it_is_lost(engine, submitted, add_worker, clock):
+    for seconds in (0, 10, 60, 300):
+        assert claim(engine, add_worker(), clock=clock).run_id == 1
+        assert lose(engine, clock) == 1
+        if seconds:
+            clock.move(seconds - 1)
+            other = claim(engine, add_worker(), clock=clock)
+            assert other.run_id == 2
+            AttemptWriter(engine, other, clock=clock).release("not this one")
+            clock.move(1)
+
+
+def test_a_clock_that_is_set_back_makes_no_lost_run_wait(engine, submitted, add_worker, clock):
+    for _ in range(2):
+        claim(engine, add_worker(), clock=clock)
+        lose(engine, clock)
+    clock.move(-86_400)
+    assert claim(engine, add_worker(), clock=clock).run_id == 1
+
+
+def test_a_saved_run_is_forgiven_its_losses(engine, submitted, add_worker, clock):
+    for number in range(12):
+        taken = claim(engine, add_worker(), clock=clock)
+        assert (taken.run_id, taken.number) == (1, number + 1)
+        AttemptWriter(engine, taken, clock=clock).checkpoint(number, f"{number}", "f" * 64, 1)
+        lose(engine, clock)
+
+
+def test_the_same_exception_at_the_same_point_twice_is_the_end(engine, submitted, add_worker):
+    first = AttemptWriter(engine, claim(engine, add_worker()))
+    assert first.fail("Traceback\nValueError: dark", "ValueError at a.py:3")
+    assert counts(engine, "smoke")["queued"] == 12
+    second = claim(engine, add_worker())
+    assert (second.run_id, second.number) == (1, 2)
+    assert not AttemptWriter(engine, second).fail("Traceback\nValueError", "ValueError at a.py:3")
+    row = runs(engine, "smoke").iloc[0]
+    assert (row["state"], row["attempts"], row["error"]) == ("failed", 2, "Traceback\nValueError")
+
+
+def test_another_exception_or_progress_in_between_gives_another_try(
+    engine, submitted, add_worker, clock
+):
+    points = ("OSError at a.py:3", "OSError at b.py:7", "OSError at a.py:3")
+    for number, point in enumerate(points):
+        taken = claim(engine, add_worker(), clock=clock)
+        writer = AttemptWriter(engine, taken, clock=clock)
+        if number == 2:
+            writer.checkpoint(100, "100", "f" * 64, 1)
+        assert writer.fail("Traceback", point)
+        clock.move(300)
+    assert claim(engine, add_worker(), clock=clock).run_id == 1
+
+
+def test_a_failure_that_no_try_can_mend_is_final(engine, submitted, add_worker):
+    assert not AttemptWriter(engine, claim(engine, add_worker())).fail("outdated")
+    assert counts(engine, "smoke")["failed"] == 1
+
+
+def test_a_killed_process_hands_its_run_back_without_a_loss(engine, submitted):
+    worker = register_worker(engine, device="cpu", slot=0)
+    taken = claim(engine, worker)
+    assert release_killed(engine, os.getpid() + 1, "Ctrl-C twice") == []
+    assert release_killed(engine, os.getpid(), "Ctrl-C twice") == [taken.run_id]
+    assert rows(engine, "SELECT state, losses FROM run WHERE id = 1") == [("queued", 0)]
+    assert rows(engine, "SELECT state, error FROM attempt") == [("released", "Ctrl-C twice")]
+
+
+def test_only_begun_runs_are_taken_where_nothing_new_may_begin(engine, submitted, add_worker):
+    assert claim(engine, add_worker(), begun_only=True) is None
+    AttemptWriter(engine, claim(engine, add_worker())).release("later")
+    assert claim(engine, add_worker(), begun_only=True).run_id == 1
+    assert claim(engine, add_worker(), begun_only=True) is None
+
+
+def test_a_clock_that_is_set_back_stops_no_worker(engine, submitted, add_worker, clock):
+    worker = add_worker()
+    writer = AttemptWriter(engine, claim(engine, worker, clock=clock), clock=clock)
+    clock.move(-86_400)
+    writer.log({"loss": 1.0}, 4)
+    writer.progress(8, 1)
+    writer.finish(3.0)
+    end_worker(engine, worker, clock=clock)
+    assert rows(engine, "SELECT state, seconds FROM attempt") == [("finished", 3.0)]
+    assert curve(engine, "smoke", "loss")["value"].tolist() == [1.0]
 
 
 ACTIONS = ["claim", "finish", "fail", "release", "lose", "end", "retry"]

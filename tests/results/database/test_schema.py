@@ -28,6 +28,15 @@ NONSENSE = [
     "UPDATE run SET identity = 'abc'",
     "UPDATE run SET losses = 5 WHERE state = 'queued'",
     "UPDATE run SET arm_id = 99",
+    "UPDATE run SET paused = 1 WHERE state = 'finished'",
+    "UPDATE run SET paused = 2",
+    "UPDATE run SET memory_bytes = 0",
+    "UPDATE run SET code_id = 7",
+    "UPDATE attempt SET point = 'x' WHERE state = 'finished'",
+    "INSERT INTO reservation VALUES (1, 'm', 'cpu', 0, 7, 0.5, 0, ''), "
+    "(2, 'm', 'cpu', 0, 8, 0.5, 0, '')",
+    "INSERT INTO code VALUES (1, 'f', '', '', '0', x'00', x'00')",
+    "INSERT INTO packages VALUES (1, 'f', '3.11', '')",
     "INSERT INTO run (identity, arm_id, game, seed, specification, state, priority, position, "
     "losses, created_at) SELECT identity, arm_id, game, 77, '', state, 0, 0, 0, '' FROM run",
     "UPDATE study SET prefill_frames = env_frames + 1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from results.database.views import VIEWS
+from results.database.migrations.views_0003 import VIEWS
 
 revision = "0003"
 down_revision = "0002"
