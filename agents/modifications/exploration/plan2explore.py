@@ -41,7 +41,7 @@ from agents.parts import Parts
 from agents.precision import at_least_fp32
 from agents.streams import Streams
 
-EARLY = {"ensemble": 2, "until": 80, "lr": 1e-2}
+ALWAYS = {"ensemble": 2, "until": None, "lr": 1e-2}
 
 
 class Plan2Explore(Modification):
@@ -53,14 +53,14 @@ class Plan2Explore(Modification):
     family: ClassVar[str] = "exploration"
     seam: ClassVar[str] = "I reward terms, L loss terms, B behaviour"
     examples: ClassVar[tuple[Example, ...]] = (
-        Example(EARLY, "until", 100),
-        Example(EARLY, "intrinsic_scale", 10.0),
-        Example(EARLY, "task_scale", 1.0),
-        Example(EARLY, "ensemble", 3),
-        Example(EARLY, "lr", 1e-3),
-        Example(EARLY, "target", "deter"),
-        Example(EARLY, "spread", "variance"),
-        Example(EARLY, "action", "published"),
+        Example(ALWAYS, "intrinsic_scale", 10.0),
+        Example(ALWAYS, "task_scale", 1.0),
+        Example(ALWAYS, "ensemble", 3),
+        Example(ALWAYS, "lr", 1e-3),
+        Example(ALWAYS, "target", "deter"),
+        Example(ALWAYS, "spread", "variance"),
+        Example(ALWAYS, "action", "published"),
+        Example({**ALWAYS, "until": 80}, "until", 100),
     )
 
     until: int | None = Field(100_000, ge=0)  # env_frames of the run; a guess; None: to its end
