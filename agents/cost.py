@@ -26,24 +26,29 @@ def update_flops(
 ) -> float:
     """Floating-point operations of one update of world model and behaviour.
 
-    A product of [n, a] and [a, b] counts 2 n a b, a backward pass twice its forward pass.
+    A product of [n, a] and [a, b] counts 2 n a b, a backward pass twice its forward pass; but
+    nobody needs the gradients of pixels, or of the features that actor and critic read.
     """
     N, H = config.batch * config.length, config.horizon  # replayed rows, each of them a dream
     deter, hidden, flat = config.deter, config.hidden, config.stoch * config.classes
     if observation.is_image:
         embed, encoder, decoder = _image_products(config, observation)
+        pixels = (observation.shape[1] - ENCODER_KERNEL) // 2 + 1
+        first = ENCODER_KERNEL**2 * pixels**2 * observation.shape[0] * config.depth
     else:
         inner = (config.layers - 1) * config.units**2
         embed, encoder = config.units, observation.size * config.units + inner
         decoder = (config.feat + observation.size) * config.units + inner
+        first = observation.size * config.units
     transition = (flat + actions) * hidden + 3 * deter * (hidden + deter)
     categorical = deter * hidden + hidden * flat
     posterior = (deter + embed) * hidden + hidden * flat
     head = config.feat * config.units + (config.layers - 1) * config.units**2
     model = N * (encoder + decoder + transition + categorical + posterior + 2 * head)
+    unneeded = N * first + (2 * H - 1) * N * config.feat * config.units
     dream = H * N * (transition + categorical + head) + (H + 1) * N * 3 * head
     learn = (2 * H - 1) * N * head
-    return 2.0 * (3 * model + dream + 3 * learn)
+    return 2.0 * (3 * model - unneeded + dream + 3 * learn)
 
 
 def _image_products(config: AgentConfig, observation: Observation) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ablate.cli import db, exchange, games, plan, power, queue, show, watch, work
+from ablate.cli import bench, db, exchange, games, plan, power, queue, show, watch, work
 
 FAILED = 2
 """Exit code of a command that could not do what it was asked."""
@@ -90,6 +90,7 @@ app.command("import")(exchange.import_)
 app.command("export")(exchange.export)
 app.command("doctor")(watch.doctor)
 app.add_typer(queue.app, name="queue")
+app.command("bench")(bench.bench)
 app.add_typer(db.app, name="db")
 
 

@@ -1,6 +1,7 @@
 """The process in which runs are trained: its threads, its products, its memory."""
 
 import ctypes
+import resource
 import sys
 
 import torch
@@ -49,3 +50,11 @@ def keep_freed_memory() -> None:
     if hasattr(library, "mallopt"):
         library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
         library.mallopt(M_TRIM_THRESHOLD, ctypes.c_int(2**31 - 1))
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has taken so far; on an accelerator, its tensors there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -12,9 +12,9 @@ from agents.parts import Parts
 from agents.streams import Streams
 
 
-def test_the_paper_sized_update_takes_790_gigaflop():
-    # shared/spec: analytic count of the faithful update, 16 x 50, horizon 15, 18 actions
-    assert cost.update_flops(agent_config(), actions=18) == pytest.approx(790e9, rel=0.01)
+def test_the_paper_sized_update_takes_760_gigaflop():
+    # counted by torch on another implementation of the same update, 16 x 50, horizon 15
+    assert cost.update_flops(agent_config(), actions=18) == pytest.approx(760e9, rel=0.01)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (3, 32, 32), (1, 16, 16), (50,)])
@@ -25,9 +25,8 @@ def test_the_forecast_counts_what_torch_counts(shape, random_batch):
     batch = dataclasses.replace(random_batch(2, 4, actions=18), observation=seen)
     with FlopCounterMode(display=False) as counter:
         agent.train_behaviour(agent.train_world_model(batch)[0])
-    # the forecast includes the gradient of the first layer's input, which nobody computes
     forecast = cost.update_flops(config, actions=18, observation=observation)
-    assert forecast == pytest.approx(counter.get_total_flops(), rel=0.1)
+    assert forecast == pytest.approx(counter.get_total_flops(), rel=0.03)
 
 
 def test_updates_cost_in_proportion_to_their_number(monkeypatch):

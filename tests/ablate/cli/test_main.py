@@ -14,6 +14,7 @@ COMMANDS = {"studies", "mods", "plan", "submit", "work", "run"} | {
     "diff",
     "import",
     "export",
+    "bench",
     "db",
 }
 
