@@ -15,6 +15,11 @@ COMMANDS = {"studies", "mods", "plan", "submit", "work", "run"} | {
     "import",
     "export",
     "bench",
+    "power",
+    "games",
+    "logs",
+    "doctor",
+    "queue",
     "db",
 }
 
