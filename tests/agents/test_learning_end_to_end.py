@@ -132,6 +132,18 @@ def test_another_learner_catches_more_than_random_play(monkeypatch, name, seed):
     assert sampled > -0.6
 
 
+BESIDE = {"self_predictive": {}, "contrastive": {}, "plan2explore": {"until": 24_000}}
+"""What learns beside the base, at its defaults; exploration ends at 24,000 of 64,000 frames."""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_with_what_learns_beside_it_catches_more_than_random_play(monkeypatch, name):
+    beside = REGISTRY[name].model_validate(BESIDE[name])
+    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, 0, [beside])
+    assert argmax > -0.6
+    assert sampled > -0.6
+
+
 def test_it_does_not_when_the_actions_of_the_replay_are_shuffled(monkeypatch):
     sample = Replay.sample
 
