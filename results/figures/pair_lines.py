@@ -135,7 +135,7 @@ def draw(squares: Sequence[Square], *, interval: str, note: str) -> Figure:
         interval: What the whiskers are.
         note: The lines at the foot.
     """
-    left, gap, foot = 0.5, 0.22, 0.52 + style.more_foot(note)
+    left, gap, foot = 0.62, 0.2, 0.52 + style.more_foot(note)
     head = 0.56
     height = head + PANEL_INCHES + 0.3 + foot
     width = style.TWO_COLUMNS

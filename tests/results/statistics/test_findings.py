@@ -6,7 +6,7 @@ import pytest
 
 from results.statistics.cells import MEAN
 from results.statistics.contrasts import BASE
-from results.statistics.findings import Check, excludes, findings
+from results.statistics.findings import Check, excludes, findings, study_findings
 from results.statistics.intervals import missing_estimate
 from results.statistics.options import Options
 from results.statistics.scores import collect
@@ -83,3 +83,25 @@ def test_a_study_of_one_toggle_has_effects_and_nothing_else(make_study, make_dat
     assert found.terms == ()
     assert found.calibration.family == 0
     assert len(found.effect_numbers) == 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("both", "interaction", "word"), [(1.6, 0.60, "synergy"), (0.75, -0.25, "cannot tell")]
+)
+def test_the_example_of_the_readme_is_worked_out_right(
+    make_study, make_data, both, interaction, word
+):
+    means = {(): 0.3, ("a",): 0.7, ("b",): 0.6, ("a", "b"): both}
+    study = make_study(
+        {"a": ("on",), "b": ("on",)}, designs=("factorial",), games=("Assault",), seeds=range(3)
+    )
+    data = make_data(study, lambda on, g, seed: means[tuple(sorted(on))] + 0.1 * (seed - 1))
+    found = study_findings(data, Options(resamples=50))
+    pair = next(one for one in found.interactions if one.background == "base")
+    assert pair.estimate.value == pytest.approx(interaction)
+    assert pair.estimate.high - pair.estimate.value == pytest.approx(0.27, abs=0.005)
+    assert pair.estimate.mde == pytest.approx(0.37, abs=0.005)
+    assert pair.label == word
+    shares = [one.estimate.value for one in found.effects
+              if one.kind == "shapley" and one.scope == "mean of games"]  # fmt: skip
+    assert shares == pytest.approx([0.4 + interaction / 2, 0.3 + interaction / 2])
