@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from results.database.records import CheckpointRow
@@ -44,7 +44,8 @@ def add(
 ) -> list[str]:
     """Notes a new file, and forgets all but the latest KEPT of the run, and its losses.
 
-    A run that comes so far as to be saved makes progress, however often its workers die.
+    A run that is saved further on than before makes progress, however often its workers die. One
+    that is saved where it was saved already makes none, and may be failing there for ever.
 
     The latest are those written last: behind a furthest one that cannot be read, newer ones that
     are not as far must not be forgotten.
@@ -53,6 +54,7 @@ def add(
         The paths that nothing names any more.
     """
     ours = _of_run(run_id)
+    furthest = session.scalar(select(func.max(Checkpoint.env_frames)).where(ours))
     same = (Checkpoint.attempt_id == attempt_id) & (Checkpoint.env_frames == env_frames)
     overwritten = delete(Checkpoint).where(ours, same | (Checkpoint.path == path))
     gone = set(session.scalars(overwritten.returning(Checkpoint.path)))
@@ -66,7 +68,8 @@ def add(
             created_at=at,
         )
     )
-    session.execute(update(Run).where(Run.id == run_id).values(losses=0))
+    if furthest is None or env_frames > furthest:
+        session.execute(update(Run).where(Run.id == run_id).values(losses=0))
     latest = select(Checkpoint.id).where(ours).order_by(Checkpoint.id.desc()).limit(KEPT)
     older = delete(Checkpoint).where(ours, Checkpoint.id.not_in(latest))
     gone |= set(session.scalars(older.returning(Checkpoint.path)))

@@ -308,6 +308,18 @@ def test_another_exception_or_progress_in_between_gives_another_try(
     assert claim(engine, add_worker(), clock=clock).run_id == 1
 
 
+def test_a_run_that_is_saved_where_it_was_and_fails_there_again_is_failed(
+    engine, submitted, add_worker
+):
+    for number in (1, 2):
+        taken = claim(engine, add_worker())
+        assert (taken.run_id, taken.number) == (1, number)
+        writer = AttemptWriter(engine, taken)
+        writer.checkpoint(400, "400", "f" * 64, 1)
+        tried_again = writer.fail("Traceback", "OSError at a.py:3")
+        assert tried_again == (number == 1)
+
+
 def test_a_failure_that_no_try_can_mend_is_final(engine, submitted, add_worker):
     assert not AttemptWriter(engine, claim(engine, add_worker())).fail("outdated")
     assert counts(engine, "smoke")["failed"] == 1
