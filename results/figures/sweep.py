@@ -52,7 +52,9 @@ def draw(points: Sequence[Point], workload: str) -> Drawn:
         panels[0].set_ylim(bottom=0)
         panels[0].legend(loc="upper left")
         style.foot_note(
-            figure, f"{workload}. Above each point: the share of the product rate that it reaches."
+            figure,
+            f"{workload}. Above each point: its share of the product rate. "
+            "Horizontal scales are logarithmic.",
         )
         figure.subplots_adjust(left=0.075, right=0.985, top=0.96, bottom=0.29, wspace=0.12)
     caption = (
@@ -83,6 +85,8 @@ def _panel(axes: Axes, points: Sequence[Point], name: str) -> None:
             fontsize=style.SMALL,
             annotation_clip=False,
         )
-    axes.margins(x=0.06, y=0.12)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.margins(x=0.13, y=0.12)
     axes.set_xticks(values, [str(value) for value in values])
     axes.set_xlabel(name)
