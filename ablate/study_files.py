@@ -55,11 +55,6 @@ def study_name(wanted: str) -> str:
     return Path(wanted).stem if wanted.endswith(".toml") else wanted
 
 
-def study_exists(name: str) -> bool:
-    """Whether `find_study` finds a file by this name."""
-    return (LOCAL / f"{name}.toml").is_file() or name in _shipped()
-
-
 def listed_studies() -> tuple[Listed, ...]:
     """The studies of `./studies` and those that came with the project, sorted by name.
 

@@ -2,10 +2,9 @@
 
 import os
 import shlex
-from pathlib import Path
 
 from ablate.cli.options import DATABASE, DATABASE_VARIABLE
-from ablate.study_files import study_exists, study_name
+from ablate.study_files import study_name
 
 
 def command(words: str, study: str | None, db: str, *options: str) -> str:
@@ -17,23 +16,13 @@ def command(words: str, study: str | None, db: str, *options: str) -> str:
         db: The database in use; named only if the command would open another without it.
         options: What follows.
     """
-    line = ["ablate", words, *([] if study is None else [study]), *options]
+    line = ["ablate", *words.split(), *([] if study is None else [study]), *options]
     if db != (os.environ.get(DATABASE_VARIABLE) or DATABASE):
         line += ["--db", db]
     return shlex.join(line)
 
 
 def retry(study: str, db: str) -> str:
-    """What to do about the failed runs of a study."""
-    return f"Try them again: {command('run', study_file(study), db, '--retry-failed')}"
-
-
-def study_file(study: str) -> str:
-    """How a study, typed as a path or known by its name, is found as a file.
-
-    The database knows studies whose files are anywhere: such a one gets a path to fill in.
-    """
-    if study.endswith(".toml") or study_exists(study):
-        return study
-    path = f"{study_name(study)}.toml"
-    return path if Path(path).is_file() else f"PATH/TO/{path}"
+    """What to do about the failed runs of a study, typed as a path or known by its name."""
+    name = study_name(study)
+    return f"Try them again: {command('queue retry', name, db)} && {command('work', name, db)}"

@@ -1,6 +1,6 @@
 """Commands before the work: what studies and modifications there are, and what one would run."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,13 @@ from ablate.cli.options import (
     RetryOption,
     StudyFileArgument,
 )
+from ablate.cli.stopping_rule import BatchOption, EffectOption, LevelOption
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from ablate.planner import AssembledStudy
+    from results.statistics.settled import Rule
 
 
 def studies(json: JsonOption = False) -> None:
@@ -100,11 +107,27 @@ def submit(
     study: StudyFileArgument,
     db: DatabaseOption = DATABASE,
     retry_failed: RetryOption = False,
+    top_up: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTH|claims",
+            help="Queue only the seeds that questions still need: the next batch of those arms "
+            "whose effects are open. WIDTH: until the intervals are narrower than this "
+            "(coverage is then approximate); claims: until a group-sequential permutation test "
+            "tells the arms apart (exact level). The study file's seeds are the maximum.",
+            show_default=False,
+        ),
+    ] = None,
+    effect: EffectOption = None,
+    batch: BatchOption = 5,
+    ci: LevelOption = 0.95,
     json: JsonOption = False,
 ) -> None:
     """Put a study's runs into the queue.
 
-    Runs that the database has already, whichever study asked for them, are shared.
+    Runs that the database has already, whichever study asked for them, are shared. With
+    --top-up, submit again whenever the queue is empty, with the same words: each time the runs
+    that are there are looked at, and what is open gets its next seeds.
     """
     from dataclasses import asdict
 
@@ -112,13 +135,17 @@ def submit(
     from ablate.cli.hints import command, retry
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import submission_text
+    from ablate.cli.stopping_rule import stopping_rule
     from ablate.study_files import find_study
     from results.database.engine import open_database
 
     assembled = planner.assemble_study(find_study(study))
-    submission = planner.submit(
-        assembled, open_database(db, create=True), retry_failed=retry_failed
-    )
+    engine = open_database(db, create=True)
+    if top_up is not None:
+        rule = stopping_rule(top_up, "--top-up", effect, batch, ci)
+        _top_up(assembled, engine, rule, study, db, retry_failed=retry_failed, json=json)
+        return
+    submission = planner.submit(assembled, engine, retry_failed=retry_failed)
     name = assembled.study.name
     if json:
         print_json({"study": name, "runs": len(assembled.runs), **asdict(submission)})
@@ -131,6 +158,61 @@ def submit(
             show(retry(study, db))
         elif not submission.running:
             show(f"Nothing is left to run. See what came out: {command('report', study, db)}")
+
+
+def _top_up(
+    assembled: "AssembledStudy",
+    engine: "Engine",
+    rule: "Rule",
+    study: str,
+    db: str,
+    *,
+    retry_failed: bool,
+    json: bool,
+) -> None:
+    """Submits what the open questions need next, and says why."""
+    from dataclasses import asdict, replace
+
+    from ablate import planner
+    from ablate.cli.hints import command, retry
+    from ablate.cli.output import print_json, show
+    from ablate.cli.plan_text import submission_text
+    from ablate.cli.stopping_rule import stated, verdict_lines
+    from ablate.progress import counted
+    from ablate.topping_up import top_up
+
+    needed = top_up(assembled, engine, rule)
+    submission = None
+    if needed.runs:
+        chosen = replace(assembled, runs=needed.runs)
+        submission = planner.submit(chosen, engine, retry_failed=retry_failed)
+    if json:
+        print_json(
+            {
+                "study": assembled.study.name,
+                "rule": asdict(rule),
+                "verdicts": [asdict(verdict) for verdict in needed.verdicts],
+                "runs": len(needed.runs),
+                "waiting": needed.waiting,
+                "failed": needed.failed,
+                "seeds": needed.seeds,
+                "most": needed.most,
+                "submission": None if submission is None else asdict(submission),
+            }
+        )
+        return
+    show(stated(rule, needed.most), *verdict_lines(needed.verdicts))
+    if submission is not None:
+        show(f"{submission_text(assembled.study.name, submission)}, up to {needed.seeds} seeds")
+        show(f"Work on it: {command('work', study, db)}")
+    elif needed.waiting:
+        show(f"The next look waits for {counted(needed.waiting, 'run')}: nothing was queued.")
+    elif needed.open:
+        show(f"The maximum of {needed.most} seeds is reached: what is open stays open.")
+    else:
+        show("Every question is settled: nothing was queued.")
+    if needed.failed:
+        show(f"{counted(needed.failed, 'run')} failed. {retry(study, db)}")
 
 
 def diff(

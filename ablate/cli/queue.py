@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.options import DATABASE, DatabaseOption, JsonOption
+from ablate.cli.stopping_rule import BatchOption, EffectOption, LevelOption
 
 if TYPE_CHECKING:
     from results.database.control import Change, Selection
+    from results.statistics.settled import Rule
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -51,16 +53,36 @@ def cancel(
     seed: SeedsOption = None,
     run: RunsOption = None,
     everything: AllOption = False,
+    settled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTH|claims",
+            help="Only queued runs of arms all of whose effects are answered, by the rule of "
+            "`ablate submit --top-up`: intervals narrower than WIDTH, or a permutation test. "
+            "Interactions that need those arms will have fewer seeds.",
+            show_default=False,
+        ),
+    ] = None,
+    effect: EffectOption = None,
+    batch: BatchOption = 5,
+    ci: LevelOption = 0.95,
     db: DatabaseOption = DATABASE,
     json: JsonOption = False,
 ) -> None:
     """Take runs out of the queue, and from their workers; what they have written is kept.
 
-    Runs that another study asks for too stay, unless they are named with --run.
+    Runs that another study asks for too stay, unless they are named with --run. With --settled,
+    runs that a worker has in hand stay too.
     """
+    from ablate.cli.stopping_rule import stopping_rule
     from results.database import control
     from results.database.engine import open_database
 
+    if settled is not None:
+        rule = stopping_rule(settled, "--settled", effect, batch, ci)
+        words = (arm, game, seed, run, everything)
+        _cancel_settled(study, rule, db, alone=not any(words), json=json)
+        return
     chosen = _selection(study, arm, game, seed, run, everything=everything)
     _tell("cancelled", control.cancel(open_database(db), chosen), json=json)
 
@@ -149,6 +171,37 @@ def prioritize(
         control.prioritize(open_database(db), chosen, priority),
         json=json,
     )
+
+
+def _cancel_settled(study: str | None, rule: "Rule", db: str, *, alone: bool, json: bool) -> None:
+    """Drops the queued runs that no open question of a study needs.
+
+    Raises:
+        CommandError: If no study is named, or runs are chosen in another way too.
+    """
+    from ablate.cli.output import CommandError, show
+    from ablate.cli.stopping_rule import stated, verdict_lines
+    from ablate.study_files import study_name
+    from ablate.topping_up import judge, unneeded_arms
+    from results.database import control, reading
+    from results.database.engine import open_database
+    from results.database.records import RunState
+
+    if study is None or not alone:
+        raise CommandError(
+            "--settled goes with the name of one study, and chooses its runs itself."
+        )
+    engine, name = open_database(db), study_name(study)
+    found = judge(name, engine, rule)
+    if not json:
+        most = len(reading.load_study(engine, name).seeds)
+        show(stated(rule, most), *verdict_lines(found))
+    arms = unneeded_arms(found)
+    change = control.Change(())
+    if arms:
+        chosen = control.Selection(study=name, arms=arms)
+        change = control.cancel(engine, chosen, states=(RunState.QUEUED,))
+    _tell("cancelled", change, json=json)
 
 
 def _selection(

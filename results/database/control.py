@@ -53,12 +53,24 @@ class Change:
     left: Mapping[str, int] = field(default_factory=dict)
 
 
-def cancel(engine: Engine, selection: Selection, *, clock: Clock = utc_now) -> Change:
+def cancel(
+    engine: Engine,
+    selection: Selection,
+    *,
+    states: Iterable[RunState] = (RunState.QUEUED, RunState.RUNNING),
+    clock: Clock = utc_now,
+) -> Change:
     """Takes runs out of the queue, and out of the hands of workers.
 
     Finished and failed runs stay what they are. So does a run that another study asks for too,
     unless it is named by its id. What a cancelled run has written is kept: retried, it goes on
     from its last checkpoint.
+
+    Args:
+        engine: The database.
+        selection: Which runs.
+        states: Only those that stand here.
+        clock: What tells the time.
 
     Raises:
         DatabaseError: If a word of the selection describes nothing, or the database cannot be
@@ -68,7 +80,6 @@ def cancel(engine: Engine, selection: Selection, *, clock: Clock = utc_now) -> C
     with write(engine) as session:
         chosen = _chosen(session, selection)
         shared = set() if selection.runs else _shared(session, chosen, selection.study)
-        states = (RunState.QUEUED, RunState.RUNNING)
         taken, left = _sort(chosen, states, {"asked for by other studies too": shared})
         for run_id in taken:
             if chosen[run_id] is RunState.RUNNING:

@@ -171,6 +171,15 @@ def cell_interactions(study: StudyRecord, cells: Cells, *, ci: float) -> tuple[I
     )
 
 
+def effect_cells(study: StudyRecord) -> Iterator[tuple[str, str, Cell, Cell]]:
+    """Every effect of a study: its kind, the item's name, the cell without it and the one with."""
+    full = {toggle.name: toggle.in_full for toggle in study.toggles}
+    for item in items(study):
+        for kind, weights in _effect_weights(item, full):
+            with_it, without = weights
+            yield kind, item.name, without, with_it
+
+
 def effects_frame(found: Sequence[Effect]) -> pd.DataFrame:
     """One tidy row per effect; floor is the games, separated by spaces."""
     return pd.DataFrame(

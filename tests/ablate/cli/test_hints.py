@@ -18,15 +18,10 @@ def test_the_database_is_named_if_it_is_not_the_usual_one(monkeypatch) -> None:
     assert command("work", None, "ablate.sqlite") == "ablate work --db ablate.sqlite"
 
 
-def test_a_retry_names_a_file_that_can_be_found(directory) -> None:
-    def retried(study: str) -> str:
-        return retry(study, "ablate.sqlite").removeprefix("Try them again: ablate run ")
-
-    assert retried("smoke") == "smoke --retry-failed"
-    assert retried("far/away.toml") == "far/away.toml --retry-failed"
-    assert retried("mine") == "PATH/TO/mine.toml --retry-failed"
-    (directory / "mine.toml").write_text("")
-    assert retried("mine") == "mine.toml --retry-failed"
-    (directory / "studies").mkdir()
-    (directory / "studies" / "mine.toml").write_text("")
-    assert retried("mine") == "mine --retry-failed"
+def test_a_retry_names_the_study_however_it_was_typed() -> None:
+    told = "Try them again: ablate queue retry smoke && ablate work smoke"
+    assert retry("smoke", "ablate.sqlite") == told
+    assert retry("far/away/smoke.toml", "ablate.sqlite") == told
+    assert retry("smoke", "b.sqlite") == (
+        "Try them again: ablate queue retry smoke --db b.sqlite && ablate work smoke --db b.sqlite"
+    )

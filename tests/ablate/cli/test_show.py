@@ -117,7 +117,7 @@ def test_a_study_in_progress_is_shown_as_it_is(parsed, engine, ablate) -> None:
     assert "14 queued, 1 running, 1 failed" in shown
     assert "50%" in shown
     assert "ValueError: too dark" in shown
-    assert "Try them again: ablate run PATH/TO/mini.toml --retry-failed\n" in shown
+    assert "Try them again: ablate queue retry mini && ablate work mini\n" in shown
     failed = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][0]
     assert failed["state"] == "failed"
     assert "too dark" in failed["error"]

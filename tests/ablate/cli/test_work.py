@@ -139,11 +139,11 @@ def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
     assert result.stdout.count("base · Pong · seed 0: failed: BudgetTooSmallError: ") == 1
     assert "no complete training episode" in result.stdout
     assert "failed: " not in result.stderr  # each was told when it failed
-    assert f"ablate run {path} --retry-failed\n" in result.stderr
+    assert "ablate queue retry mini && ablate work mini\n" in result.stderr
     later = ablate("work", "--db", "ablate.sqlite")
     assert later.exit_code == 1
     assert "failed: base · Pong · seed 0: BudgetTooSmallError: " in later.stderr
-    assert "Try them again: ablate run mini.toml --retry-failed\n" in later.stderr
+    assert "Try them again: ablate queue retry mini && ablate work mini\n" in later.stderr
     again = ablate("submit", str(path), "--retry-failed", "--json")
     assert json.loads(again.stdout)["retried"] == 2
 

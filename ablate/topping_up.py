@@ -1,0 +1,109 @@
+"""Seeds as they are needed: the runs that questions still open ask for, batch by batch.
+
+The seeds of the study file are the most that are run. First one batch of every arm is queued;
+when it is done, the next batch of those arms whose questions are open; and so on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from ablate.planner import AssembledStudy
+from results.database import reading, store
+from results.database.records import RunRecord, RunState, RunStatus
+from results.statistics.settled import Rule, Verdict, verdicts
+from results.statistics.study_data import load
+
+
+@dataclass(frozen=True)
+class TopUp:
+    """What a study needs next.
+
+    Attributes:
+        verdicts: What is known of each question.
+        runs: The runs to submit; none where there is nothing to do, or something to wait for.
+        waiting: Runs under way whose results the next look needs.
+        failed: Runs that failed, without which a look may never be complete.
+        seeds: Seeds that the arms of open questions have reached when these are done.
+        most: Seeds at most.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    runs: tuple[RunRecord, ...]
+    waiting: int
+    failed: int
+    seeds: int
+    most: int
+
+    @property
+    def open(self) -> tuple[Verdict, ...]:
+        """The questions without an answer."""
+        return tuple(one for one in self.verdicts if not one.settled)
+
+
+def judge(study: str, engine: Engine, rule: Rule) -> tuple[Verdict, ...]:
+    """What a rule makes of the questions of a study in the database.
+
+    Raises:
+        StatisticsError: As `verdicts`.
+        DatabaseError: If there is no such study.
+    """
+    data = load(engine, study, curves=())
+    return verdicts(data.study, data, rule)
+
+
+def unneeded_arms(found: tuple[Verdict, ...]) -> tuple[str, ...]:
+    """The arms of answered questions that no open one needs; others are nobody's to drop."""
+    needed = {arm for one in found if not one.settled for arm in one.arms}
+    asked = dict.fromkeys(arm for one in found for arm in one.arms)
+    return tuple(arm for arm in asked if arm not in needed)
+
+
+def top_up(assembled: AssembledStudy, engine: Engine, rule: Rule) -> TopUp:
+    """What to submit so that the open questions of a study get their next look.
+
+    Raises:
+        StatisticsError: As `verdicts`.
+        DatabaseError: If the database cannot be read.
+    """
+    study = assembled.study
+    known = study.name in set(reading.studies(engine)["name"])
+    data = load(engine, study.name, curves=()) if known else None
+    found = verdicts(study, data, rule)
+    most = len(study.seeds)
+    if rule.width is None:
+        most -= most % rule.batch  # the test looks at whole batches
+    status = store.existing_runs(engine, [run.identity for run in assembled.runs])
+    begun = _reached(assembled, {arm.name for arm in study.arms}, status)
+    if begun < rule.batch:
+        arms, reached = {arm.name for arm in study.arms}, 0
+    else:
+        arms = {arm for one in found if not one.settled for arm in one.arms}
+        reached = _reached(assembled, arms, status) if arms else most
+    have = [
+        status[run.identity].state
+        for run in assembled.runs
+        if run.arm in arms and run.seed in study.seeds[:reached] and run.identity in status
+    ]
+    waiting = sum(state in (RunState.QUEUED, RunState.RUNNING) for state in have)
+    failed = sum(state is RunState.FAILED for state in have)
+    if waiting or reached >= most or not arms:
+        return TopUp(found, (), waiting, failed, min(reached, most), most)
+    seeds = min(reached - reached % rule.batch + rule.batch, most)
+    runs = tuple(
+        run for run in assembled.runs if run.arm in arms and run.seed in study.seeds[:seeds]
+    )
+    return TopUp(found, runs, 0, failed, seeds, most)
+
+
+def _reached(assembled: AssembledStudy, arms: set[str], status: Mapping[str, RunStatus]) -> int:
+    """The first seeds of which every run of these arms is in the database, and not cancelled."""
+    lacking = {
+        run.seed
+        for run in assembled.runs
+        if run.arm in arms
+        and (run.identity not in status or status[run.identity].state is RunState.CANCELLED)
+    }
+    seeds = assembled.study.seeds
+    return next((index for index, seed in enumerate(seeds) if seed in lacking), len(seeds))

@@ -1,0 +1,117 @@
+"""`ablate submit --top-up` and `ablate queue cancel --settled`: seeds as they are needed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from results.database import queue, reading
+from results.database.records import EpisodeRow
+
+PONG = (('["Pong", "Assault"]', '["Pong"]'), ("seeds = 2", "seeds = 8"))
+ADDED = (('"full", "leave_one_out", ', ""),)
+
+
+def finish(engine, returns) -> None:
+    """Finishes what is queued; returns(arm, rng) is the return of a run."""
+    arm_of = reading.runs(engine, "mini").set_index("run_id")["arm"]
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    while (claim := queue.claim(engine, worker)) is not None:
+        writer = queue.AttemptWriter(engine, claim)
+        rng = np.random.default_rng(claim.run_id)
+        value = returns(arm_of[claim.run_id], rng)
+        writer.evaluation(2000, [EpisodeRow(0, value, 90, False)], policy="argmax", final=True)
+        writer.finish(3.0)
+
+
+def augmentation_helps(arm, rng):
+    return (15.0 if "augmentation" in arm else -15.0) + float(rng.normal())
+
+
+def seeds_of(engine, arm):
+    runs = reading.runs(engine, "mini")
+    return sorted(runs.loc[runs["arm"] == arm, "seed"])
+
+
+def test_claims_get_seeds_until_the_arms_are_told_apart_or_the_maximum(
+    ablate, write_study, engine
+) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    words = ("submit", path, "--top-up", "claims", "--batch", "4")
+    first = ablate(*words)
+    assert first.exit_code == 0, first.output
+    assert "any false claim is at most 0.05 over all looks and effects" in first.stdout.replace(
+        "\n", " "
+    )
+    assert reading.runs(engine, "mini").groupby("arm").size().to_dict() == {
+        "base": 4, "base+augmentation": 4, "base+ratio": 4,
+    }  # fmt: skip
+    waits = ablate(*words)
+    assert "The next look waits for 12 runs: nothing was queued." in waits.stdout
+    finish(engine, augmentation_helps)
+    second = ablate(*words, "--ci", "0.8", "--json")
+    told = json.loads(second.stdout)
+    assert {one["name"]: one["settled"] for one in told["verdicts"]} == {
+        "augmentation": True, "ratio": False,
+    }  # fmt: skip
+    assert (told["seeds"], told["most"], told["submission"]["new"]) == (8, 8, 8)
+    assert seeds_of(engine, "base+augmentation") == [0, 1, 2, 3]
+    assert seeds_of(engine, "base+ratio") == seeds_of(engine, "base") == list(range(8))
+    finish(engine, augmentation_helps)
+    last = ablate(*words, "--ci", "0.8").stdout
+    assert "The maximum of 8 seeds is reached: what is open stays open." in last
+    assert len(reading.runs(engine, "mini")) == 20
+
+
+def test_a_width_stops_where_every_interval_is_narrow_enough(ablate, write_study, engine):
+    path = str(write_study(*PONG, *ADDED))
+    words = ("submit", path, "--batch", "3", "--top-up")
+    ablate(*words, "0.5")
+    finish(engine, augmentation_helps)
+    narrow = ablate(*words, "0.5").stdout
+    assert "coverage approximate" in narrow.replace("\n", " ")
+    assert "Every question is settled: nothing was queued." in narrow
+    assert len(reading.runs(engine, "mini")) == 9
+    told = json.loads(ablate(*words, "0.001", "--effect", "ratio", "--json").stdout)
+    assert (told["seeds"], told["runs"], told["submission"]["new"]) == (6, 12, 6)
+    assert seeds_of(engine, "base+augmentation") == [0, 1, 2]
+
+
+def test_settled_cells_leave_the_queue_and_open_ones_stay(ablate, write_study, engine) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    ablate("submit", path, "--top-up", "claims", "--batch", "4")
+    finish(engine, augmentation_helps)
+    ablate("submit", path)
+    workers = [queue.register_worker(engine, device="cpu", slot=slot) for slot in range(3)]
+    held = [queue.claim(engine, worker).run_id for worker in workers]  # one of each arm
+    words = ("queue", "cancel", "mini", "--batch", "4", "--ci", "0.8", "--settled", "claims")
+    done = ablate(*words)
+    assert done.exit_code == 0, done.output
+    assert "settled  augmentation, added to base:" in done.stdout
+    assert "open     ratio, added to base:" in done.stdout
+    assert "3 runs cancelled" in done.stdout
+    runs = reading.runs(engine, "mini").set_index("run_id")
+    assert set(runs.loc[runs["state"] == "cancelled", "arm"]) == {"base+augmentation"}
+    assert set(runs.loc[held, "state"]) == {"running"}
+    again = json.loads(ablate(*words, "--json").stdout)
+    assert again["changed"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("submit", "mini.toml", "--top-up", "narrow"), "or the word claims"),
+        (("submit", "mini.toml", "--top-up", "-1"), "a positive number"),
+        (("submit", "mini.toml", "--top-up", "0.3", "--batch", "9"), "fewer than one look needs"),
+        (("queue", "cancel", "--settled", "0.3"), "goes with the name of one study"),
+        (("queue", "cancel", "mini", "--arm", "base", "--settled", "0.3"), "chooses its runs"),
+    ],
+)
+def test_a_rule_that_cannot_be_kept_is_refused_and_nothing_is_queued(
+    ablate, write_study, engine, words, told
+) -> None:
+    write_study(*PONG)
+    result = ablate(*words)
+    assert result.exit_code == 2
+    assert told in result.stderr.replace("\n", " ")
+    assert reading.studies(engine).empty
