@@ -101,6 +101,12 @@ def looks(
     return tuple(found)
 
 
+def can_reject(size: int, planned: int, alpha: float) -> bool:
+    """Whether any scores at all could be told apart: a way to deal and its mirror must fit in."""
+    ways = math.comb(2 * size, size) ** planned
+    return alpha * (ways if ways <= MOST_ENUMERATED else DRAWN) >= 2
+
+
 def batches_of(
     scores: dict[int, float], seeds: Sequence[int], size: int
 ) -> tuple[tuple[float, ...], ...]:

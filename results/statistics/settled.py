@@ -24,7 +24,7 @@ from results.statistics.contrasts import Effect, cell_effects, effect_cells
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.scores import collect
-from results.statistics.sequential import Look, batches_of, looks
+from results.statistics.sequential import Look, batches_of, can_reject, looks
 from results.statistics.study_data import StudyData
 
 FEWEST = 3
@@ -86,8 +86,8 @@ def verdicts(study: StudyRecord, data: StudyData | None, rule: Rule) -> tuple[Ve
         rule: The rule, chosen before the first look and kept.
 
     Raises:
-        StatisticsError: If the study has no such question, fewer seeds than one batch, or its
-            games have no normalised score.
+        StatisticsError: If the study has no such question, too few seeds for one batch or for
+            any claim, or its games have no normalised score.
     """
     if len(study.seeds) < rule.batch:
         raise StatisticsError(
@@ -98,6 +98,14 @@ def verdicts(study: StudyRecord, data: StudyData | None, rule: Rule) -> tuple[Ve
     cells, found = _effects(study, data, rule)
     asked = _asked(study, rule)
     alpha = (1 - rule.ci) / len(asked)
+    planned = len(study.seeds) // rule.batch
+    if rule.width is None and not can_reject(rule.batch, planned, alpha):
+        raise StatisticsError(
+            f"No scores could ever settle a claim of study {study.name}: {planned} looks after "
+            f"{rule.batch} seeds each are too few for {len(asked)} effects at a joint level of "
+            f"{1 - rule.ci:.2g}. Write more seeds into the study file, look after more (--batch), "
+            "or name the effects that matter with --effect."
+        )
     by_question = {(effect.kind, effect.name): effect for effect in found}
     return tuple(
         _verdict(study, question, cells, by_question.get(question[:2]), rule, alpha)

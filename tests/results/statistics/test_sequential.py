@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from results.statistics.sequential import batches_of, looks
+from results.statistics.sequential import batches_of, can_reject, looks
 
 
 def one_look(first, second, alpha=0.05):
@@ -25,6 +25,12 @@ def test_a_look_rejects_only_where_the_level_leaves_room_for_it():
     apart = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
     assert one_look(*apart, alpha=0.1).rejected  # 2 of 20 may cross
     assert not one_look(*apart, alpha=0.09).rejected
+
+
+def test_too_few_ways_to_deal_can_reject_nothing():
+    assert can_reject(3, 1, 0.1)  # 20 ways: one and its mirror are a tenth
+    assert not can_reject(3, 1, 0.09)
+    assert can_reject(3, 2, 0.09)  # 400 ways
 
 
 def test_equal_scores_are_never_told_apart():

@@ -99,6 +99,7 @@ def test_two_arms_are_one_question_however_it_is_asked(make_study):
     [
         (("base", "full"), Rule(width=1.0), "no two arms that differ by one toggle"),
         (("base", "add_one_in"), Rule(width=1.0, effects=("strongest",)), "'strong'"),
+        (("base", "add_one_in"), Rule(width=None, batch=4, ci=0.9999), "No scores could ever"),
         (("base", "add_one_in"), Rule(width=1.0, batch=11), "fewer than one look needs"),
     ],
 )
