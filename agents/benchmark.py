@@ -126,7 +126,7 @@ class Bench:
                 replay.add(
                     int(rng.integers(ACTIONS)),
                     rng.integers(0, 256, ATARI.shape, dtype=np.uint8),
-                    float(rng.normal()),
+                    float(rng.standard_normal()),
                     terminated=step == steps - 1,
                     ended=step == steps - 1,
                 )
@@ -168,8 +168,9 @@ class Bench:
 
     def policy_step(self) -> float:
         """Seconds of one step of the policy."""
-        observation = torch.randint(0, 256, (1, *ATARI.shape), dtype=torch.uint8)
-        observation, is_first = observation.to(self.device), torch.zeros(1, device=self.device)
+        gray = np.random.default_rng(0).integers(256, size=(1, *ATARI.shape), dtype=np.uint8)
+        observation = torch.from_numpy(gray).to(self.device)
+        is_first = torch.zeros(1, device=self.device)
         state = self.agent.begin(1)
 
         def steps() -> None:

@@ -36,12 +36,18 @@ def print_json(value: object) -> None:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for a console; columns whose name begins with `#` hold numbers."""
+    """A table for a console; columns whose name begins with `#` hold numbers.
+
+    The first column names the row, so it is the last to give way where the console is narrow.
+    """
     drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
         number = column.startswith("#")
         drawn.add_column(
-            column.removeprefix("#"), justify="right" if number else "left", overflow="fold"
+            column.removeprefix("#"),
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=not drawn.columns,
         )
     for row in rows:
         drawn.add_row(*(_text(field) for field in row))

@@ -63,7 +63,7 @@ class Learner:
             DivergedError: If one of them is infinite or not a number.
         """
         if self._sums:
-            means = {name: float(sum_) / self._counts[name] for name, sum_ in self._sums.items()}
+            means = {name: float(sum_ / self._counts[name]) for name, sum_ in self._sums.items()}
             self._sums.clear()
             self._counts.clear()
             lost = [name for name, mean in means.items() if not math.isfinite(mean)]

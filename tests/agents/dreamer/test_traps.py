@@ -77,6 +77,7 @@ from pathlib import Path
 import torch
 
 from agents.config import AgentConfig
+from agents.dreamer.loss_terms import LossTerms
 from agents.dreamer.optimiser import Optimiser
 from agents.observation import ATARI
 
@@ -125,15 +126,19 @@ def test_a_batch_leaves_nothing_behind_for_the_next(make_agent, random_batch):
 
 
 def test_the_optimisers_are_given_the_losses_as_they_are(make_agent, random_batch, monkeypatch):
-    agent, given, step = make_agent(), [], Optimiser.step
+    agent, given = make_agent(), []
 
-    def spy(optimiser, loss):
-        assert loss.dtype == torch.float32
-        assert not torch.is_autocast_enabled("cpu")
-        given.append(loss.detach())
-        return step(optimiser, loss)
+    def spied(step):
+        def spy(optimiser, loss, *rest):
+            assert loss.dtype == torch.float32
+            assert not torch.is_autocast_enabled("cpu")
+            given.append(loss.detach())
+            return step(optimiser, loss, *rest)
 
-    monkeypatch.setattr(Optimiser, "step", spy)
+        return spy
+
+    for owner in (LossTerms, Optimiser):
+        monkeypatch.setattr(owner, "step", spied(owner.step))
     posteriors, model = agent.train_world_model(random_batch(2, 6))
     behaviour = agent.train_behaviour(posteriors)
     terms = {name: value for name, value in model.items() if name.endswith("_loss")}

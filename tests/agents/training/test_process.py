@@ -47,7 +47,8 @@ import resource, sys, torch
 from agents.training.process import set_up_process
 if sys.argv[1] == "kept":
     set_up_process()
-torch.empty(30_000_000).zero_()
+for _ in range(5):  # until the heap is as large as it will be
+    torch.empty(30_000_000).zero_()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
     torch.empty(30_000_000).zero_()
