@@ -24,7 +24,7 @@ ROOMS = ("ablate", "agents", "results")
 def code_here() -> CodeRecord:
     """The source files of this program, as they are now on the disk, and where they come from."""
     root = Path(ablate.__file__).resolve().parents[1]
-    files = list(_source_files(root))
+    files = tuple(_source_files(root))
     digest = hashlib.sha256()
     for path in files:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -82,10 +82,11 @@ def _source_files(root: Path) -> Iterator[Path]:
         yield from sorted((root / room).rglob("*.py"))
 
 
-def _archive(root: Path, files: list[Path]) -> bytes:
+@cache
+def _archive(root: Path, files: tuple[Path, ...]) -> bytes:
     """The files, packed; the same files always give the same bytes."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+    with tarfile.open(fileobj=packed, mode="w:xz", preset=1) as archive:  # 6 takes seconds
         for path in files:
             content = path.read_bytes()
             entry = tarfile.TarInfo(path.relative_to(root).as_posix())
