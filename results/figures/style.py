@@ -150,7 +150,7 @@ def width(columns: int) -> float:
 
 def wrapped_note(note: str, inches: float) -> str:
     """Breaks the lines of a foot note where the page is narrow."""
-    letters = int((inches - 0.1) / 0.0465)
+    letters = int((inches - 0.1) / 0.052)
     return "\n".join(wrapped(line, letters) for line in note.split("\n"))
 
 

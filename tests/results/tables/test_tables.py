@@ -8,7 +8,7 @@ from results.tables import FORMATS, KINDS, build, render
 
 
 def test_the_kinds_are_those_that_the_command_line_offers():
-    assert KINDS == ("scores", "hns", "aggregates", "effects", "interactions")
+    assert KINDS == ("scores", "hns", "aggregates", "effects", "interactions", "compute")
 
 
 @pytest.mark.parametrize("kind", KINDS)
