@@ -18,7 +18,7 @@ from ablate.resolution import (
 )
 from ablate.runspec import RunSpec, canonical_json
 from ablate.speed import Speed
-from ablate.study import Study, StudyError, StudyFile
+from ablate.study import LARGEST_NUMBER, Study, StudyError, StudyFile
 from agents import AGENT_VERSION
 from agents.config import AgentConfig, Budget, Protocol
 from agents.cost import estimate_seconds, memory_bytes
@@ -350,7 +350,7 @@ def _run_record(spec: RunSpec, cell: grid.Cell, arm: PlannedArm) -> RunRecord:
         game=cell.game,
         seed=cell.seed,
         specification=own.to_json(),
-        memory_bytes=arm.memory_bytes[cell.game],
+        memory_bytes=min(arm.memory_bytes[cell.game], LARGEST_NUMBER),
     )
 
 

@@ -81,7 +81,7 @@ def test_every_study_has_its_line_with_its_question() -> None:
     assert said == {file.stem: tomllib.loads(file.read_text())["question"] for file in files}
 
 
-@pytest.mark.parametrize("line", ["ablate run smoke", "python -m pytest"])
+@pytest.mark.parametrize("line", ["ablate run smoke", "python -m pytest --numprocesses auto"])
 def test_each_of_the_two_lines_does_all_of_its_own_set_up(line: str) -> None:
     (command,) = re.findall(rf"^python3 .*{line}$", README, re.MULTILINE)
     assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
