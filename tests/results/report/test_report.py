@@ -350,6 +350,8 @@ def browser(tmp_path_factory):
         "no-sandbox",
         "disable-gpu",
         "disable-dev-shm-usage",
+        "disable-background-networking",  # of the browser's own, which is not the page's
+        "no-first-run",
         "window-size=1200,900",
         f"user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):
@@ -364,11 +366,18 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     file = tmp_path / "page.html"
     file.write_text(page, "utf-8")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get(file.as_uri())
+    WebDriverWait(browser, 60).until(_is_complete)  # a page of this size arrives in pieces
     return browser
+
+
+def _is_complete(browser):
+    return browser.execute_script("return document.readyState") == "complete"
 
 
 in_a_browser = pytest.mark.skipif(
