@@ -77,7 +77,7 @@ def memory_bytes(
 
     Counted from the shapes of the networks: everything that one update holds at once, in fp32.
     Meant to be too much rather than too little: a run at size `small` with sequences of 50 rows
-    was stated at 1.9 GB and took 1.35.
+    was stated at 1.9 GB and had taken 1.4 near its end.
     """
     N, H = config.batch * config.length, config.horizon
     deter, hidden, flat = config.deter, config.hidden, config.stoch * config.classes
