@@ -1,8 +1,8 @@
 """Learning curves: what every run scored in its evaluations, seed by seed, arm under arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,6 +17,9 @@ NARROWEST_INCHES: Final = 1.35  # with more games than fit at this width the pag
 NARROWEST_IN_ONE_COLUMN: Final = 0.85
 MOST_VECTOR_DOTS: Final = 2000  # more would make a vector file slow to open
 FAINT: Final = 0.4
+MOST_MARKERS: Final = 12  # of a line with a marker at every point
+FEW_MARKERS: Final = 5  # of any other
+ROUND: Final = (1, 2, 2.5, 5, 10)  # steps between ticks
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,15 @@ class Curves:
         evaluations: arm, game, seed, env_frames, value: one row per evaluation of a run.
         episodes: arm, game, seed, env_frames, value: one row per training episode.
         random: Mean return of random play per game, where it is known.
-        expected: How many seeds every arm has on every game.
+        expected: How many runs an arm has on a game, by (arm, game).
+        ends: The env frames at which the curves of an arm end, by arm.
     """
 
     evaluations: pd.DataFrame
     episodes: pd.DataFrame
     random: Mapping[str, float]
-    expected: int
+    expected: Mapping[tuple[str, str], int]
+    ends: Mapping[str, float]
 
 
 def draw(
@@ -44,7 +49,10 @@ def draw(
     note: str,
     page: float = style.TWO_COLUMNS,
 ) -> Figure:
-    """Draws one column per game and one row per arm, with one scale per game.
+    """Draws one column per game and one row per arm, with one scale of returns per game.
+
+    Rows share the scale of env frames, unless some arms end before half of it: then each row has
+    its own.
 
     Args:
         curves: The points.
@@ -56,20 +64,25 @@ def draw(
     narrow = page < style.TWO_COLUMNS
     panel = NARROWEST_IN_ONE_COLUMN if narrow else NARROWEST_INCHES
     width = max(page, 0.6 + panel * len(games))
+    own_frames = max(curves.ends.values()) > 2 * min(curves.ends.values())
+    if own_frames:
+        note += " · every row has its own scale of env frames"
     note = style.wrapped_note(note, width)
     seeds = sorted(set(curves.evaluations["seed"]) | set(curves.episodes["seed"]))
     across = 3 if narrow else 8
     legend = -(-(len(seeds) + 2) // across) - 1
     head, foot = 0.42, 0.95 + style.more_foot(note) + 0.14 * legend
-    height = head + foot + len(arms) * (PANEL_INCHES + 0.3)
+    between = 0.45 if own_frames else 0.3
+    height = head + foot + len(arms) * (PANEL_INCHES + between)
     figure = Figure(figsize=(width, height))
-    grid = figure.subplots(len(arms), len(games), sharex=True, sharey="col", squeeze=False)
+    sharex: Literal["row", "all"] = "row" if own_frames else "all"
+    grid = figure.subplots(len(arms), len(games), sharex=sharex, sharey="col", squeeze=False)
     figure.subplots_adjust(
         left=0.72 / width,
         right=1 - 0.12 / width,
         top=1 - head / height,
         bottom=foot / height,
-        hspace=0.3 / PANEL_INCHES,
+        hspace=between / PANEL_INCHES,
         wspace=0.55 if narrow else 0.32,
     )
     for row, arm in enumerate(arms):
@@ -78,7 +91,8 @@ def draw(
             draw_panel(axes, _of(curves.evaluations, arm, game), _of(curves.episodes, arm, game),
                        seeds=seeds, random=curves.random.get(game),
                        as_image=len(curves.episodes) > MOST_VECTOR_DOTS)  # fmt: skip
-            _say_what_is_there(axes, _of(curves.evaluations, arm, game), curves.expected)
+            expected = curves.expected[arm, game]
+            _say_what_is_there(axes, _of(curves.evaluations, arm, game), expected)
         grid[row, 0].set_title(arm, loc="left", fontsize=7.5, pad=3)
         grid[row, 0].set_ylabel("return")
     for column, game in enumerate(games):
@@ -88,7 +102,7 @@ def draw(
             middle, 1 - 0.08 / height, game, ha="center", va="top", fontsize=8.5,
             fontweight="bold",
         )  # fmt: skip
-    unit = _label_frames(grid[-1], curves)
+    unit = _label_frames(grid.flat, curves)
     if narrow:
         middle = (grid[-1, 0].get_position().x0 + grid[-1, -1].get_position().x1) / 2
         figure.text(middle, (foot - 0.27) / height, unit, ha="center", va="top", fontsize=7.5)
@@ -130,7 +144,7 @@ def draw_panel(
     """
     if random is not None:
         axes.axhline(
-            random, color=style.GREY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1,
+            random, color=style.BLACK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=4,
             gid="random",
         )  # fmt: skip
     for index, seed in enumerate(seeds):
@@ -144,7 +158,7 @@ def draw_panel(
         tests = evaluations[evaluations["seed"] == seed].sort_values("env_frames")
         axes.plot(
             tests["env_frames"], tests["value"], color=color, linestyle=style.series_line(index),
-            zorder=3, gid=f"seed {seed}", **_marker(index),
+            zorder=3, gid=f"seed {seed}", **_marker(index), **_dense(index, len(tests)),
         )  # fmt: skip
     axes.grid(axis="y")
     axes.set_axisbelow(True)
@@ -159,6 +173,17 @@ def _marker(index: int) -> dict[str, Any]:
     if index % 2 == 0:
         return {"marker": style.series_marker(index), "markersize": 3}
     return {"marker": style.series_marker(index), "markersize": 4.6, "markerfacecolor": "none"}
+
+
+def _dense(index: int, points: int) -> dict[str, Any]:
+    """A line of many points is thinner and has few markers, at other places than its neighbours'.
+
+    Without it the markers of several seeds cover each other and the line of random play.
+    """
+    if points <= MOST_MARKERS:
+        return {}
+    step = -(-points // FEW_MARKERS)
+    return {"markevery": ((index * step) // 4 % step, step), "linewidth": 0.9}
 
 
 def _of(frame: pd.DataFrame, arm: str, game: str) -> pd.DataFrame:
@@ -191,13 +216,13 @@ def frames_unit(last: float) -> tuple[float, str]:
     return (1e6, "millions") if last >= 2e6 else (1e3, "thousands")
 
 
-def _label_frames(lowest: Sequence[Axes], curves: Curves) -> str:
+def _label_frames(panels: Iterable[Axes], curves: Curves) -> str:
     """Writes env frames in thousands or millions, and returns the words for that."""
     ends = [frame["env_frames"].max() for frame in (curves.evaluations, curves.episodes)]
     last = max((float(end) for end in ends if not pd.isna(end)), default=0.0)
     unit, name = frames_unit(last)
-    for axes in lowest:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+    for axes in panels:
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
         axes.set_xlim(left=0)
     return f"env frames ({name})"
@@ -221,7 +246,7 @@ def _handles(seeds: Sequence[int], curves: Curves) -> list[Line2D]:
         )  # fmt: skip
     if curves.random:
         handles.append(
-            Line2D([], [], color=style.GREY, linestyle=(0, (4, 2)), linewidth=0.9,
+            Line2D([], [], color=style.BLACK, linestyle=(0, (4, 2)), linewidth=0.9,
                    label="random play")
         )  # fmt: skip
     return handles

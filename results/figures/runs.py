@@ -10,7 +10,7 @@ from results.statistics.errors import IncompleteStudy, StatisticsError, counted
 from results.statistics.intervals import ONE_SEED
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
-from results.statistics.scores import chosen_arms, chosen_games, collect
+from results.statistics.scores import asked_runs, chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
 from results.tables.captions import uneven
 
@@ -44,16 +44,19 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
             f"{end:,} env frames: there is no curve to draw yet."
         )
     table = study_normalization(options.norm, games, data.declared)
+    asked = asked_runs(data, arms, games)
+    counts = asked.groupby(["arm", "game"]).size()
+    last = evaluations.groupby("arm")["env_frames"].max()
     curves = Curves(
         evaluations,
         episodes,
         {game: table.reference(game).random for game in games if game in table},
-        expected=len(study.seeds),
+        expected={(arm, game): int(counts[arm, game]) for arm in arms for game in games},
+        ends={arm: float(last.get(arm, end) if data.sources else end) for arm in arms},
     )
-    total = len(arms) * len(games) * len(study.seeds)
     shown = len(evaluations[["arm", "game", "seed"]].drop_duplicates())
-    of_all = f"{shown} of {counted(total, 'run')}"
-    seeds = counted(len(study.seeds), "seed")
+    of_all = f"{shown} of {counted(len(asked), 'run')}"
+    seeds = counted(asked["seed"].nunique(), "seed")
     note = f"one line per run ({of_all}, {seeds}) · raw returns · up to {end:,} env frames"
     with style.house_style():
         figure = learning_curves.draw(

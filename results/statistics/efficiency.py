@@ -14,7 +14,7 @@ from results.statistics import stratified
 from results.statistics.aggregates import METRICS, score_samples
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import collect, evaluation_interval
+from results.statistics.scores import collect, evaluation_intervals
 from results.statistics.study_data import StudyData
 
 MOST_POINTS = 25
@@ -121,7 +121,7 @@ def _scored(frame: pd.DataFrame, arm: str, game: str) -> pd.DataFrame:
 def _scores_on_the_way(data: StudyData, *, end: int) -> pd.DataFrame:
     """What every run (columns: arm, game, seed) had last got at every point where any was tested.
 
-    NaN where its last evaluation lies more than an evaluation interval back.
+    NaN where its last evaluation lies more than its evaluation interval back.
     """
     rows = data.evaluations if data.imported is None else data.imported.evaluations
     rows = rows[rows["env_frames"] <= end]
@@ -135,4 +135,5 @@ def _scores_on_the_way(data: StudyData, *, end: int) -> pd.DataFrame:
         columns=wide.columns,
     ).ffill()
     age = at.rsub(wide.index.to_series(), axis=0)
-    return wide.ffill().where(age <= evaluation_interval(rows))
+    runs = rows.drop_duplicates("run_id").set_index(keys)["run_id"]
+    return wide.ffill().where(age.le(runs.map(evaluation_intervals(rows)), axis=1))

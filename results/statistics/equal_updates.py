@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from results.statistics.options import Options
-from results.statistics.scores import Scores, chosen_arms, collect, evaluation_interval
+from results.statistics.scores import Scores, chosen_arms, collect, evaluation_intervals
 from results.statistics.study_data import StudyData
 
 SAME = 0.01  # arms whose updates differ by less than this share have made equally many
@@ -76,6 +76,7 @@ def _at(evaluations: pd.DataFrame, points: Mapping[str, int]) -> pd.DataFrame:
     """The evaluations, with those at or before the point of each arm called the final ones."""
     limit = evaluations["arm"].map(points)
     at = evaluations["env_frames"]
-    near = (at <= limit) & (at >= limit - evaluation_interval(evaluations))
+    intervals = evaluations["run_id"].map(evaluation_intervals(evaluations))
+    near = (at <= limit) & (at >= limit - intervals)
     last = at.where(near).groupby(evaluations["run_id"]).transform("max")
     return evaluations.assign(final=near & (at == last))

@@ -95,10 +95,10 @@ class Normalization:
 def game_key(name: str) -> str:
     """The letters that identify a game, however it is written.
 
-    `james_bond`, `Jamesbond`, `ALE/Jamesbond-v5`, `JamesbondNoFrameskip-v4` and
-    `atari_james_bond` are one game.
+    `james_bond`, `Jamesbond`, `ALE/Jamesbond-v5`, `JamesbondNoFrameskip-v4`,
+    `atari_james_bond` and `atari100k_jamesbond` are one game.
     """
-    bare = re.sub(r"^(ale/|atari[_\-/ ])", "", name.strip().lower())
+    bare = re.sub(r"^(ale/|atari(57|100k|200m)?[_\-/ ])", "", name.strip().lower())
     bare = re.sub(r"(noframeskip|deterministic)?-v\d+$", "", bare)
     return re.sub(r"[^a-z]", "", bare)
 

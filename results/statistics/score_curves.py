@@ -13,7 +13,7 @@ import pandas as pd
 
 from results.statistics.intervals import t_quantile
 from results.statistics.options import Options
-from results.statistics.scores import Scores, evaluation_interval
+from results.statistics.scores import Scores, evaluation_intervals
 from results.statistics.study_data import StudyData
 
 MOST_POINTS = 60
@@ -50,18 +50,17 @@ def score_curves(data: StudyData, scores: Scores, options: Options) -> ScoreCurv
         & rows["game"].isin(games)
         & (rows["env_frames"] <= scores.env_frames)
     ]
-    points = rows.groupby(["arm", "seed", "game", "env_frames"])["episode_return"].mean()
-    grid = _grid(points.index.get_level_values("env_frames").to_numpy())
-    interval = evaluation_interval(rows) if len(rows) else math.inf
+    keys = ["run_id", "arm", "seed", "game"]
+    points = rows.groupby([*keys, "env_frames"], as_index=False)["episode_return"].mean()
+    grid = _grid(points["env_frames"].to_numpy())
+    intervals = evaluation_intervals(rows).to_dict()
     runs = {}
-    tidy = points.reset_index()
-    for arm, seed, game in tidy[["arm", "seed", "game"]].drop_duplicates().itertuples(index=False):
-        run = tidy[(tidy["arm"] == arm) & (tidy["seed"] == seed) & (tidy["game"] == game)]
+    for (run_id, arm, seed, game), run in points.groupby(keys, sort=False):
         values = run["episode_return"].to_numpy(dtype=float)
         if data.imported is None:
             values = np.array([scores.normalization.score(str(game), one) for one in values])
         at = run["env_frames"].to_numpy()
-        runs[arm, seed, game] = _followed(at, values, grid, interval)
+        runs[arm, seed, game] = _followed(at, values, grid, float(intervals[run_id]))
     nothing = np.full(len(grid), np.nan)
     by_arm = {
         arm: np.array(

@@ -6,7 +6,7 @@ evaluation interval back; otherwise the run is missing there. Nothing is clipped
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -205,10 +205,9 @@ def collect(data: StudyData, options: Options) -> Scores:
     games = chosen_games(options.games, study.games, partial=options.partial)
     table = _table(data, options, games)
     points = _points(data, options)
-    expected = pd.MultiIndex.from_product(
-        [arms, games, study.seeds], names=["arm", "game", "seed"]
-    ).to_frame(index=False)
-    frame = expected.merge(points, on=["arm", "game", "seed"], how="left", validate="1:1")
+    frame = asked_runs(data, arms, games).merge(
+        points, on=["arm", "game", "seed"], how="left", validate="1:1"
+    )
     if data.imported is not None:
         frame["score"] = frame["mean_return"]
     else:
@@ -216,7 +215,7 @@ def collect(data: StudyData, options: Options) -> Scores:
             table.score(game, value) if game in table else np.nan
             for game, value in zip(frame["game"], frame["mean_return"], strict=True)
         ]
-    missing = _missing(frame, data.runs)
+    missing = _missing(frame, data)
     scores = Scores(
         arms=arms,
         games=games,
@@ -233,15 +232,39 @@ def collect(data: StudyData, options: Options) -> Scores:
     return scores
 
 
-def evaluation_interval(evaluations: pd.DataFrame) -> float:
-    """Env frames between two evaluations of a run, as recorded: the median of the gaps.
+def asked_runs(data: StudyData, arms: Sequence[str], games: Sequence[str]) -> pd.DataFrame:
+    """The runs that a study asks for: every seed of every arm on every game.
 
-    Infinite where no run has been evaluated twice.
+    Files from elsewhere may hold more runs of one game than of another. Of an imported study the
+    runs that the files hold are asked for; only an arm without any run of a game lacks them all.
+
+    Returns:
+        arm, game, seed: one row per run, arms and games in the order given.
+    """
+    names = ["arm", "game", "seed"]
+    every = pd.MultiIndex.from_product([arms, games, data.study.seeds], names=names)
+    if not data.sources:
+        return every.to_frame(index=False)
+    held = every.isin(pd.MultiIndex.from_frame(data.runs[names]))
+    asked = every.to_frame(index=False).assign(held=held)
+    runs = asked.groupby(["arm", "game"])["held"].transform("sum")
+    return asked.loc[asked["held"] | (runs == 0), names].reset_index(drop=True)
+
+
+def evaluation_intervals(evaluations: pd.DataFrame) -> pd.Series:
+    """Env frames between two evaluations of each run, as recorded: the median of its gaps.
+
+    Of a run that was evaluated once, the median of all gaps; infinite where no run was evaluated
+    twice.
+
+    Returns:
+        By run_id.
     """
     points = evaluations[["run_id", "env_frames"]].drop_duplicates()
     points = points.sort_values(["run_id", "env_frames"])
-    gaps = points.groupby("run_id")["env_frames"].diff().dropna()
-    return float(gaps.median()) if len(gaps) else float("inf")
+    gaps = points.groupby("run_id")["env_frames"].diff()
+    usual = gaps.median() if gaps.notna().any() else np.inf
+    return gaps.groupby(points["run_id"]).median().fillna(usual)
 
 
 def _table(data: StudyData, options: Options, games: tuple[str, ...]) -> Normalization:
@@ -277,7 +300,8 @@ def _points(data: StudyData, options: Options) -> pd.DataFrame:
     if end == data.study.env_frames:
         reached = set(rows.loc[rows["final"].astype(bool), "run_id"])
     else:
-        late = rows["env_frames"].between(end - evaluation_interval(rows), end)
+        intervals = rows["run_id"].map(evaluation_intervals(rows))
+        late = rows["env_frames"].between(end - intervals, end)
         reached = set(rows.loc[late, "run_id"])
     rows = rows[rows["run_id"].isin(reached) & (rows["env_frames"] <= end)]
     if options.measure == "end":
@@ -349,16 +373,17 @@ def _refuse_what_is_no_number(rows: pd.DataFrame) -> None:
         )
 
 
-def _missing(frame: pd.DataFrame, runs: pd.DataFrame) -> tuple[Missing, ...]:
+def _missing(frame: pd.DataFrame, data: StudyData) -> tuple[Missing, ...]:
+    runs, absent = data.runs, "in no file" if data.sources else "not submitted"
     states = {
-        (arm, game, seed): str(state)
+        (arm, game, seed): "ended early" if data.sources else str(state)
         for arm, game, seed, state in zip(
             runs["arm"], runs["game"], runs["seed"], runs["state"], strict=True
         )
     }
     gone = frame[frame["mean_return"].isna()]
     return tuple(
-        Missing(arm, game, int(seed), states.get((arm, game, seed), "not submitted"))
+        Missing(arm, game, int(seed), states.get((arm, game, seed), absent))
         for arm, game, seed in zip(gone["arm"], gone["game"], gone["seed"], strict=True)
     )
 
@@ -382,7 +407,8 @@ def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
         paragraph += f" Evaluations were written at {points} env frames."
     if len(missing) == len(scores.frame):
         return f"{paragraph} There is nothing to show yet."
-    return f"{paragraph} Let the study finish, or ask for a partial answer."
+    remedy = "Compare at an earlier point, with --at" if data.sources else "Let the study finish"
+    return f"{paragraph} {remedy}, or ask for a partial answer, with --partial."
 
 
 def chosen_arms(chosen: tuple[str, ...] | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -244,19 +244,59 @@ def test_import_and_export_need_no_torch(imported, tmp_path) -> None:
     engine.dispose()
 
 
+@pytest.fixture
+def ratios(ablate, tmp_path) -> None:
+    """One method per ratio E, two seeds, and a budget of 100,000 E frames, 400,000 at least."""
+    records = [
+        {
+            "task": task,
+            "method": f"E = {ratio}",
+            "seed": str(seed),
+            "xs": [end * k / 16 for k in range(1, 17)],
+            "ys": [low + (k + seed) * ratio for k in range(16)],
+        }
+        for ratio in (64, 8, 2)
+        for end in [max(100_000 * ratio, 400_000)]
+        for task, low in (("atari_pong", -21), ("atari_crazy_climber", 0), ("atari_assault", 0))
+        for seed in range(2)
+    ]
+    (tmp_path / "ratios.json").write_text(json.dumps(records))
+    words = ("-f", "dreamer-json", "--study", "ratios", "--protocol", "dreamerv2")
+    assert "12 runs ended before 6,400,000" in ablate("import", "ratios.json", *words).stdout
+
+
+@pytest.mark.parametrize(("at", "points"), [((), 18 * 16), (("--at", "400000"), 6 * (1 + 8 + 16))])
+@pytest.mark.parametrize("columns", ["1", "2"])
+def test_curves_are_drawn_for_every_ratio_up_to_its_own_budget(
+    at, points, columns, ablate, ratios, tmp_path
+) -> None:
+    words = ("--kind", "curves", "--games", "Pong,CrazyClimber,Assault", "--format", "svg")
+    done = ablate("plot", "ratios", *words, *at, "--columns", columns)
+    assert (done.exit_code, done.stderr) == (0, "")
+    numbers = (tmp_path / "ratios_figures/ratios_curves.csv").read_text()
+    rows = list(csv.DictReader(numbers.splitlines()))
+    assert len(rows) == points
+    ends = {row["arm"]: int(row["env_frames"]) for row in rows}
+    limit = 400_000 if at else 10**9
+    assert ends == {f"E = {e}": min(max(100_000 * e, 400_000), limit) for e in (64, 8, 2)}
+    drawn = (tmp_path / "ratios_figures/ratios_curves.svg").read_text()
+    assert 'id="random"' in drawn
+
+
 def test_an_imported_study_of_many_games_has_aggregates_at_a_point(ablate, tmp_path) -> None:
+    """Also where, as in the published files, some games have more runs than others."""
     games = (*ATARI_100K, "Tennis")
     records = [
         {
             "task": f"atari_{game.lower()}",
             "method": method,
-            "seed": str(seed),
+            "seed": str(int(seed)) if seed != 0.5 else "10",
             "xs": [3e6, 6e6, 9e6],
             "ys": [0.0, human + seed * better, 1e6],
         }
         for method, better in (("base", 10.0), ("base+a", 20.0))
-        for game in games
-        for seed in range(2)
+        for number, game in enumerate(games)
+        for seed in (0, 1, *((0.5,) if number % 3 == 0 else ()))
         for human in [normalization().reference(game).human]
     ]
     (tmp_path / "dv2.json").write_text(json.dumps(records))
@@ -275,7 +315,8 @@ def test_an_imported_study_of_many_games_has_aggregates_at_a_point(ablate, tmp_p
         for reference in [normalization().reference(game)]
     ]
     assert float(found["base", "mean"]["value"]) == pytest.approx(sum(expected) / 26)
-    assert (found["base", "iqm"]["runs"], found["base", "iqm"]["games"]) == ("2", "26")
+    iqm = found["base", "iqm"]
+    assert (iqm["runs"], iqm["most_runs"], iqm["games"]) == ("2", "3", "26")
     done = ablate("table", "dv2", *words, "--resamples", "20", "--norm", "nature2015")
     assert "nature2015" in done.stdout
     done = ablate("table", "dv2", "--games", "atari57")

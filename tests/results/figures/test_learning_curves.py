@@ -16,12 +16,13 @@ EVALUATIONS = [
 EPISODES = [("base", "Pong", 0, 50_000, -21.0), ("base", "Pong", 0, 60_000, -20.5)]
 
 
-def figure_of(evaluations=EVALUATIONS, episodes=EPISODES, random=None):
+def figure_of(evaluations=EVALUATIONS, episodes=EPISODES, random=None, ends=(400_000, 400_000)):
     curves = Curves(
         pd.DataFrame(evaluations, columns=COLUMNS),
         pd.DataFrame(episodes, columns=COLUMNS),
         {"Pong": -20.7, "Assault": 222.4} if random is None else random,
-        expected=2,
+        expected={(arm, game): 2 for arm in ("base", "full") for game in ("Pong", "Assault")},
+        ends=dict(zip(("base", "full"), ends, strict=True)),
     )
     with style.house_style():
         return learning_curves.draw(
@@ -121,3 +122,18 @@ def test_very_many_training_episodes_become_an_image(count):
 
 def test_no_text_is_cut(cut_words_of):
     assert cut_words_of(figure_of()) == []
+
+
+def test_rows_share_the_scale_of_env_frames_unless_an_arm_ends_before_half_of_it(words_of):
+    def last_of(figure):
+        figure.draw_without_rendering()
+        return [panel(figure, row, 0).get_xlim()[1] for row in (0, 1)]
+
+    for ends in ((400_000, 400_000), (400_000, 200_000)):
+        whole, early = last_of(figure_of(ends=ends))
+        assert whole == early > 400_000
+    figure = figure_of(ends=(400_000, 100_000))
+    whole, early = last_of(figure)
+    assert early < 110_000 < 400_000 < whole
+    assert any("every row has its own scale" in word for word in words_of(figure))
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes)

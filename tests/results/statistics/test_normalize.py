@@ -117,6 +117,8 @@ def test_a_table_of_ones_own_that_is_none_is_refused(tmp_path, content, message)
         "ALE/Jamesbond-v5",
         "JamesbondNoFrameskip-v4",
         "atari_james_bond",
+        "atari100k_jamesbond",
+        "atari200m_james_bond",
         "atari-jamesbond",
         " JAMESBOND ",
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results.database.records import NormalizationRow
+from results.database.records import ImportSourceRecord, NormalizationRow
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownGame, UnknownName
 from results.statistics.game_sets import ATARI_100K
 from results.statistics.options import Options
@@ -12,7 +12,7 @@ from results.statistics.scores import (
     chosen_arms,
     chosen_games,
     collect,
-    evaluation_interval,
+    evaluation_intervals,
     mean_heights,
 )
 
@@ -66,10 +66,51 @@ def test_a_run_that_stopped_more_than_an_interval_before_is_missing_there(data):
     assert len(missing) == 3
 
 
-def test_the_interval_is_the_usual_gap_between_evaluations(data):
-    assert evaluation_interval(data.evaluations) == 100_000
+def test_the_interval_of_a_run_is_its_usual_gap_between_evaluations(data):
+    assert set(evaluation_intervals(data.evaluations)) == {100_000}
     final = data.evaluations[data.evaluations["final"]]
-    assert evaluation_interval(final) == float("inf")
+    assert set(evaluation_intervals(final)) == {float("inf")}
+    once = (data.evaluations["run_id"] == 1) & ~data.evaluations["final"]
+    assert evaluation_intervals(data.evaluations[~once])[1] == 100_000  # that of the others
+
+
+def test_a_run_with_wider_intervals_than_the_others_is_judged_by_its_own(data):
+    rows = data.evaluations
+    coarse = (rows["arm"] == "full") & ~rows["env_frames"].isin([200_000, 400_000])
+    data = dataclasses.replace(data, evaluations=rows[~coarse])
+    assert not collect(data, Options(at=390_000)).missing  # 190,000 back, of 200,000
+    missing = collect(data, Options(at=100_000, partial=True)).missing
+    assert {run.arm for run in missing} == {"full"}
+
+
+SOURCE = ImportSourceRecord("a.json", "0" * 64, "dreamer-json", "{}", "p", None, False)
+
+
+def test_of_an_imported_study_the_runs_that_its_files_hold_are_asked_for(data):
+    def without(data, gone):
+        keep = {name: ~gone(frame) for name, frame in frames(data).items()}
+        return dataclasses.replace(data, **{n: f[keep[n]] for n, f in frames(data).items()})
+
+    def frames(data):
+        return {"runs": data.runs, "evaluations": data.evaluations}
+
+    fewer = without(data, lambda f: (f["game"] == "Pong") & (f["seed"] == 1))
+    with pytest.raises(IncompleteStudy, match=r"base on Pong, seed 1 \(not submitted\)"):
+        collect(fewer, Options())  # trained here, those runs were meant to be
+    scores = collect(dataclasses.replace(fewer, sources=(SOURCE,)), Options())
+    assert scores.runs_per_cell() == (1, 2)
+    assert not scores.missing
+    assert scores.matrices().dropped_seeds["base"] == (1,)  # the mean over games needs them all
+    none = without(fewer, lambda f: (f["game"] == "Pong") & (f["arm"] == "full"))
+    with pytest.raises(IncompleteStudy, match=r"^2 of .*full on Pong, seed 0 \(in no file\)"):
+        collect(dataclasses.replace(none, sources=(SOURCE,)), Options())
+
+
+def test_an_imported_run_that_ended_early_is_missing(data):
+    stopped = (data.evaluations["arm"] == "full") & data.evaluations["final"]
+    early = dataclasses.replace(data, evaluations=data.evaluations[~stopped], sources=(SOURCE,))
+    with pytest.raises(IncompleteStudy, match=r"^6 of 24 .* \(6 ended early\): .*at an earlier"):
+        collect(early, Options())
 
 
 def test_comparing_beyond_the_budget_is_refused(data):
