@@ -20,6 +20,7 @@ from agents.training import loop
 from agents.training.evaluation import evaluate
 from agents.training.process import set_up_process
 from agents.training.replay import Replay
+from agents.training.reports import Evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,7 @@ CATCH_BUDGET = Budget(env_frames=64_000, prefill_frames=12_000)  # 16,000 agent 
 COLOUR = CATCH | {"length": 8, "env_frames_per_update": 8, "pretrain_world_model_updates": 200}
 COLOUR_BUDGET = Budget(env_frames=8_000, prefill_frames=2_000)
 EPISODES = 200
+ON_THE_WAY = 40_000  # env_frames, where the base is not at its best yet
 
 
 class ColourMatch(gymnasium.Env):
@@ -79,21 +81,30 @@ def learn(monkeypatch, settings, game, budget, seed, modifications=()):
     """Trains; the mean returns of argmax and of sampled play, and the seconds of CPU."""
     runs, begin = [], loop.Run.begin
     monkeypatch.setattr(loop.Run, "begin", lambda *args: runs.append(begin(*args)) or runs[-1])
-    protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1)
+    protocol = Protocol(
+        evaluate_every=ON_THE_WAY,
+        evaluation_episodes=EPISODES,
+        evaluation_policy="sample",
+        final_evaluation_episodes=1,
+    )
     parts, started = assemble(agent_config("tiny", **settings), modifications), time.process_time()
-    for _ in loop.train(parts, game=game, seed=seed, protocol=protocol, budget=budget):
-        pass
+    means = {}
+    for report in loop.train(parts, game=game, seed=seed, protocol=protocol, budget=budget):
+        if isinstance(report, Evaluation) and not report.final:
+            on_the_way = np.mean([episode.episode_return for episode in report.episodes])
+            means[f"sample at {report.env_frames}"] = on_the_way
     seconds = time.process_time() - started
     (run,) = runs
-    means = {}
     for policy in ("argmax", "sample"):
         protocol = Protocol(evaluation_policy=policy)
         results = evaluate(
             run.agent, game, protocol, env_frames=budget.env_frames, episodes=EPISODES
         )
         means[policy] = np.mean([result.episode_return for result in results if result])
-    updates = run.clock.updates
-    print(f"\n{game} seed {seed}: {means}, {updates} updates, {seconds:.0f} s")  # noqa: T201
+    returns = ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
+    arm = "+".join(one.name for one in modifications) or "base"
+    updates = f"{run.clock.updates} and {run.clock.behaviour_updates} updates"
+    print(f"\n{game} {arm} seed {seed}: {returns}, {updates}, {seconds:.0f} s")  # noqa: T201
     return means["argmax"], means["sample"], seconds
 
 
@@ -132,14 +143,35 @@ def test_another_learner_catches_more_than_random_play(monkeypatch, name, seed):
     assert sampled > -0.6
 
 
-BESIDE = {"self_predictive": {}, "contrastive": {}, "plan2explore": {"until": 24_000}}
-"""What learns beside the base, at its defaults; exploration ends at 24,000 of 64,000 frames."""
+@pytest.mark.parametrize("seed", range(3))
+def test_with_resets_it_catches_more_than_random_play(monkeypatch, seed):
+    resets = REGISTRY["resets"].model_validate({})
+    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, seed, [resets])
+    assert argmax > -0.6
+    assert sampled > -0.6
 
 
-@pytest.mark.parametrize("name", BESIDE)
-def test_with_what_learns_beside_it_catches_more_than_random_play(monkeypatch, name):
-    beside = REGISTRY[name].model_validate(BESIDE[name])
-    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, 0, [beside])
+OTHERS = {
+    "replay_ratio": {"env_frames_per_update": 16.0},
+    "adaptive_ratio": {"lowest": 16.0},
+    "pretraining": {"updates": 500},
+    "random_shift": {"pad": 1},
+    "intensity": {},
+    "cutout": {"size": 8},
+    "epsilon_greedy": {},
+    "plan2explore": {"until": 24_000},
+    "self_predictive": {},
+    "contrastive": {"pad": 3},
+}
+"""The others, at their defaults but for what would not fit 32 pixels and 64,000 frames."""
+VALIDATED = {"adaptive_ratio": {"validation_fraction": 0.15}}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_with_any_other_it_catches_more_than_random_play(monkeypatch, name):
+    other = REGISTRY[name].model_validate(OTHERS[name])
+    settings = CATCH | VALIDATED.get(name, {})
+    argmax, sampled, _ = learn(monkeypatch, settings, "Catch", CATCH_BUDGET, 0, [other])
     assert argmax > -0.6
     assert sampled > -0.6
 
