@@ -294,15 +294,15 @@ def make_catch():
     return Simulator(successor, torch.where(landed, won, 0.0), landed)
 
 
-def agent_in(simulator, seed, modifications=(), **settings):
-    """An agent that dreams of the simulator."""
+def agent_in(simulator, seed, modifications=(), *, end=-1e4, **settings):
+    """An agent that dreams of the simulator, whose discount has the logit `end` at its ends."""
     latent = {"stoch": 1, "classes": simulator.states, "deter": 1}
     config = agent_config("micro", layers=2, **{**latent, **RATES, **settings})
     agent = Agent(assemble(config, modifications), ATARI, simulator.actions, Streams(seed))
     alive = config.gamma * (~simulator.terminal).float()
     agent.world_model.rssm = simulator
     agent.world_model.reward = Lookup(simulator.reward)
-    agent.world_model.discount = Lookup(torch.logit(alive).clamp_min(-1e4))
+    agent.world_model.discount = Lookup(torch.logit(alive).clamp_min(end))
     return agent
 
 

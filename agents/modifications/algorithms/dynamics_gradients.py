@@ -15,6 +15,12 @@ G_t of the textbooks'. Its gradient goes
 straight through the samples of latents and actions. What the policy reads carries none, so θ acts
 through each a_t alone; nor do the weights w, the advantages and what log π is taken of. Model and target
 critic are passed through and stay as they are. On Atari DreamerV2 uses REINFORCE alone.
+
+Such a gradient follows the tangents of r, d and v at the sample, though a latent can only jump. What an
+end costs is then γ (1 − γ) (l − l_end), l the logits of the discount, where the discount falls by γ. The
+two agree at l_end = l − 1 / (1 − γ); at γ = 0.999 the head of a world model is nowhere near so sure, and
+its ends seem too cheap. They would seem too dear to one that is surer; `discount_gradients` leaves the
+discounts out.
 """  # noqa: E501
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -73,9 +74,9 @@ class Feedback(nn.Module):
 def on_a_line(make_agent):
     """A linear world that pays -z²/2, and the gradient of θ that one update finds there."""
 
-    def find(settings, start, draws, theta=0.4, discount=None):
-        config = {"horizon": H, "gamma": GAMMA, "lambda_": 1.0, "entropy_scale": 0.0}
-        agent = make_agent(corrected_targets=True, **config)
+    def find(settings, start, draws, theta=0.4, discount=None, lambda_=1.0, corrected=True):
+        config = {"horizon": H, "gamma": GAMMA, "lambda_": lambda_, "entropy_scale": 0.0}
+        agent = make_agent(corrected_targets=corrected, **config)
         model = agent.world_model
         model.rssm, model.reward = Line(), Formula(lambda z: -0.5 * z**2)
         logit = torch.logit(torch.tensor(GAMMA, dtype=torch.float64))
@@ -128,16 +129,61 @@ def test_rho_mixes_the_two_gradients(on_a_line):
     torch.testing.assert_close(mixed, 0.7 * reinforce + 0.3 * dynamics)
 
 
-def test_discounts_pass_gradients_only_if_they_are_to(on_a_line):
-    draws = torch.tensor([0.3, 0.1, 0.9, 0.5, 0.7], dtype=torch.float64)
-    with_them, without = (
-        on_a_line(DynamicsGradients(rho=1.0, discount_gradients=through), 1.5, draws, discount=f)
-        for through in (True, False)
-        for f in [lambda z: 1.0 - z]
+def ends(z):
+    return 1.0 - z
+
+
+def along_the_line(theta, draws, read=None):
+    """z_0..z_H under the actions theta z_t + u_t; the policy reads other states if given."""
+    states = [1.5]
+    for t in range(H):
+        action = theta * (read or states)[t] + draws[t].item()
+        states.append(A * states[-1] + B * action)
+    return states
+
+
+def loss_on_the_line(theta, draws, *, corrected, through):
+    """-mean(w_t G_t) at λ = .7; w, what the policy reads, and d unless `through`, from θ = .4."""
+    seen = along_the_line(0.4, draws)
+    states = along_the_line(theta, draws, seen)
+    moving, held = (
+        [GAMMA] + [1 / (1 + math.exp(-ends(z))) for z in of[1:]] for of in (states, seen)
     )
-    cut = on_a_line(DynamicsGradients(rho=1.0), 1.5, draws, discount=lambda z: (1.0 - z).detach())
-    assert torch.equal(without, cut)
-    assert (with_them - without).abs() > 1e-3
+    d = moving if through else held
+    # textbook, t = 1..H:    a_{t-1} leads to G_t = r_t + d_t [.3 v_t + .7 G_{t+1}]
+    # arrival, t = 1..H-1:   a_{t-1} leads to G_t = r_t + d_t [.3 v_{t+1} + .7 G_{t+1}]
+    last, ahead = (H, 0) if corrected else (H - 1, 1)
+    target, total = C * states[H], 0.0
+    for t in range(last, 0, -1):
+        value = C * states[t + ahead]
+        target = -0.5 * states[t] ** 2 + d[t] * (0.3 * value + 0.7 * target)
+        total += math.prod(held[1:t] if corrected else held[: t - 1]) * target
+    return -total / last
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+@pytest.mark.parametrize("through", [True, False])
+def test_the_gradient_is_the_slope_of_the_loss_discounts_moving_only_if_they_are_to(
+    on_a_line, corrected, through
+):
+    draws, step = torch.tensor([0.3, 0.1, 0.9, 0.5, 0.7], dtype=torch.float64), 1e-5
+    found = on_a_line(
+        DynamicsGradients(rho=1.0, discount_gradients=through),
+        1.5,
+        draws,
+        discount=ends,
+        lambda_=0.7,
+        corrected=corrected,
+    )
+    slopes = {}
+    for moving in (True, False):
+        above, below = (
+            loss_on_the_line(theta, draws, corrected=corrected, through=moving)
+            for theta in (0.4 + step, 0.4 - step)
+        )
+        slopes[moving] = (above - below) / (2 * step)
+    assert found.item() == pytest.approx(slopes[through], rel=1e-7)
+    assert abs(slopes[True] - slopes[False]) > 1e-2
 
 
 def test_rho_0_is_bitwise_the_base(make_agent, random_batch, digest):

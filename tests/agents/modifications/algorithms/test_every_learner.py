@@ -1,5 +1,6 @@
 """What holds for the base's learner and for every other: fuzzy ends, values, exact simulators."""
 
+import math
 from itertools import product
 
 import pytest
@@ -175,12 +176,15 @@ def test_one_epoch_of_one_minibatch_has_the_gradients_of_the_base(gradients, cor
 
 FOUR_BY_FOUR = {"epochs": 4, "minibatches": 4}
 COOL = {"temperature": 0.01}
-HALF = {"rho": 0.5, "discount_gradients": False}  # the simulators' ends are cliffs: see below
+HALF = {"rho": 0.5, "discount_gradients": False}
+TANGENT = math.log(GAMMA / (1 - GAMMA)) - 1 / (1 - GAMMA)
+"""The logit of an end to which the tangent of the discount at a live state falls from γ to 0."""
 LEARNING = [
     pytest.param("ppo", FOUR_BY_FOUR, {}, 60, id="ppo"),
     pytest.param("sac", COOL, {"target_every": 5}, 200, id="sac"),
     pytest.param("sac", COOL | {"lambda_": 0.9}, {}, 200, id="sac-lambda"),
     pytest.param("dynamics_gradients", HALF, {}, 200, id="dynamics_gradients"),
+    pytest.param("dynamics_gradients", {"rho": 0.5}, {"end": TANGENT}, 200, id="discounts-too"),
 ]
 
 
@@ -217,10 +221,11 @@ def test_catch_is_played_to_the_optimum(exact, name, settings, base, updates):
         assert simulator.returns(policy)[:25].mean().item() >= 0.95
 
 
-def test_gradients_through_a_cliff_of_the_discount_mislead(exact):
-    # a straight-through gradient takes the discount for a line: near an end that is certain, one
-    # step towards it seems to cost thousands of discounts, and the actor flees what would pay
+def test_gradients_through_a_discount_that_falls_steeper_than_it_can_mislead(exact):
+    # a straight-through gradient follows the tangent at a live state, which falls by
+    # γ (1 - γ) (its logit - the end's): 900 where the end's logit is -1e4 and .9 is there to
+    # fall, so the actor flees what would pay; at TANGENT it falls by γ, and all is learned (above)
     learner = REGISTRY["dynamics_gradients"].model_validate({"rho": 0.5})
-    simulator, agent = exact.chain(0, [learner])
+    simulator, agent = exact.chain(0, [learner], end=-1e4)
     exact.trained(agent, simulator, 0, updates=60, starts=64)
     assert simulator.returns(exact.policies(agent, simulator)[1], GAMMA)[0] < 0.1 * GAMMA**4
