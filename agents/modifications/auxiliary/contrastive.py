@@ -1,7 +1,7 @@
 """Contrast: an embedding of a frame is told from those of other frames by another look at it.
 
 Laskin, Srinivas and Abbeel, "CURL: Contrastive Unsupervised Representations for Reinforcement
-Learning" (arXiv:2004.04136), eq. (1), with the momentum encoder of He et al. (arXiv:1911.05722,
+Learning" (arXiv:2004.04136), with the momentum encoder of He et al. (arXiv:1911.05722,
 MoCo); both looks at a frame are random shifts:
 
     l_i = −log exp(s(q_i, k_i)) / Σ_j exp(s(q_i, k_j)),    q = g(f(shift(o))),  k = ḡ(f̄(shift'(o))),

@@ -1,7 +1,7 @@
 """Self-prediction: the states of the next steps, rolled out by the prior, foretell embeddings.
 
 Schwarzer et al., "Data-Efficient Reinforcement Learning with Self-Predictive Representations"
-(arXiv:2007.05929, SPR), eq. (3), with the world model's own prior as the transition model:
+(arXiv:2007.05929, SPR), its loss with the world model's own prior as the transition model:
 
     l_t = −Σ_{k=1..K} cos(q(g(ẑ_{t+k})), ḡ(f̄(o_{t+k}))),    ẑ_{t+k} from K steps of the prior.
 

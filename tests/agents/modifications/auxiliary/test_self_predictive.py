@@ -136,13 +136,20 @@ def test_without_a_moving_average_the_targets_are_those_of_the_networks_as_they_
     agent.train_world_model(batch)
     seen = seen_by(agent, batch, uniforms(B, T, 4))
     torch.testing.assert_close(term._targets(seen), term.projector(seen.embed))
-    slow_agent, slow = built(ema_rate=0.25)
-    torch.testing.assert_close(
-        slow._targets(seen_by(slow_agent, batch, uniforms(B, T, 4))),
-        slow.projector(slow_agent.world_model.encoder(normalised(batch.observation).flatten(0, 1)))
-        .view(B, T, 8)
-        .detach(),
-    )
+
+
+def test_with_one_the_targets_are_those_of_the_networks_that_follow(
+    built, random_batch, uniforms, perturb
+):
+    agent, term = built(ema_rate=0.25)
+    batch, encoder = random_batch(B, T), agent.world_model.encoder
+    frames = normalised(batch.observation).flatten(0, 1)
+    before = term.projector(encoder(frames)).view(B, T, 8).detach()
+    perturb(encoder)  # those that follow stay where all began
+    perturb(term.projector)
+    now = term._targets(seen_by(agent, batch, uniforms(B, T, 4)))
+    torch.testing.assert_close(now, before)
+    assert not torch.allclose(term.projector(encoder(frames)).view(B, T, 8), before, atol=0.1)
 
 
 def test_the_targets_move_by_the_rate_with_encoder_and_projector(built, random_batch):
