@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from agents.assemble import assemble
+from agents.augmentation import shift
 from agents.config import agent_config
 from agents.dreamer.world_model import normalised
 from agents.modifications.auxiliary.contrastive import (
@@ -153,9 +154,25 @@ def test_it_looks_at_the_frame_that_was_drawn_through_two_shifts(built, random_b
     )
     loss, _ = term(agent.world_model, seen, draws)
     torch.testing.assert_close(loss[:, 0], expected)
+
+
+def test_query_and_key_are_shifted_each_by_its_own_draws(built, random_batch, uniforms):
+    # pad 3: seven offsets from -3 to 3; draws 0, .5 and .99 are -3, 0 and 3
     agent, term = built(pad=3, ema_rate=1.0)
-    moved, _ = term(agent.world_model, seen, draws)
-    assert not torch.equal(moved, loss)
+    seen = seen_by(agent, random_batch(B, T), uniforms(B, T, 4))
+    draws = torch.tensor([0.0, 0.0, 0.99, 0.5, 0.0]).view(1, 1, 5).expand(B, 1, 5)
+    frames = seen.view.obs_in[:, :1]
+    offset = {0.0: -3, 0.5: 0, 0.99: 3}
+    looks = [
+        term.projector(agent.world_model.encoder(shift(frames, offsets).flatten(0, 1)))
+        for dy, dx in ((0.0, 0.99), (0.5, 0.0))
+        for offsets in [torch.tensor([offset[dy], offset[dx]]).expand(B, 1, 2)]
+    ]
+    scores = term.bilinear(looks[0], looks[1].detach())
+    expected = contrastive_loss(scores, torch.ones(B, B, dtype=torch.bool))
+    torch.testing.assert_close(term(agent.world_model, seen, draws)[0][:, 0], expected)
+    swapped = contrastive_loss(scores.T, torch.ones(B, B, dtype=torch.bool))
+    assert not torch.allclose(swapped, expected, rtol=1e-4)
 
 
 def test_it_learns_to_tell_frames_apart(built, random_batch):
