@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -76,6 +77,25 @@ def test_the_bonus_is_the_mean_spread_of_the_predictions(built, uniforms):
     agent, ensemble = built(spread="variance")
     expected = predictions.var(0, correction=0).mean(-1)
     torch.testing.assert_close(ensemble.bonus(trajectory), expected)
+
+
+def test_of_draws_from_a_bayesian_linear_model_the_bonus_is_its_posterior_variance(
+    built, uniforms
+):
+    # members mean ± sqrt(D) L e_i, i = 1..D, L Lᵀ the posterior covariance: their spread about
+    # x is (1 / 2D) Σ_i 2 D (xᵀ L e_i)² = xᵀ (I + XᵀX / noise²)⁻¹ x
+    agent, ensemble = built(spread="variance")
+    trajectory = dream(uniforms, agent)
+    inputs = torch.cat([trajectory.feat[:-1], trajectory.action], -1)
+    D = inputs.shape[-1]
+    seen = uniforms(20, D) - 0.5
+    covariance = torch.linalg.inv(torch.eye(D) + seen.T @ seen / 0.1**2)
+    mean, offsets = uniforms(D), math.sqrt(D) * torch.linalg.cholesky(covariance)
+    ensemble.members = torch.nn.ModuleList(torch.nn.Linear(D, 1, bias=False) for _ in range(2 * D))
+    for member, offset in zip(ensemble.members, torch.cat([offsets.T, -offsets.T]), strict=True):
+        member.weight.data.copy_((mean + offset)[None])
+    expected = torch.einsum("hni,ij,hnj->hn", inputs, covariance, inputs)
+    torch.testing.assert_close(ensemble.bonus(trajectory), expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("action", ["taken", "published"])
