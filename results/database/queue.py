@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Engine, Integer, bindparam, or_, select, update
+from sqlalchemy import Engine, bindparam, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from results.database import checkpoints
@@ -33,11 +34,9 @@ from results.database.schema import (
     Attempt,
     Run,
     Study,
-    StudyArm,
-    StudyRun,
     Worker,
 )
-from results.database.transitions import Begun, begin_attempt, end_attempt, take_next_run
+from results.database.transitions import begin_attempt, end_attempt, take_next_run
 
 __all__ = [
     "LEASE_SECONDS",
@@ -136,15 +135,12 @@ def claim(
         DatabaseError: If there is no such study, or the database cannot be written.
     """
     now = clock()
-    with write(engine) as session:
-        _release_held(session, worker_id, "its worker went on to another run", now)
-        study_id = None if study is None else _study_id(session, study)
-        run_id = take_next_run(session, study_id, now, begun_only=begun_only)
-        if run_id is None:
-            return None
-        begun = begin_attempt(session, run_id, worker_id, now)
-    with read(engine) as session:  # other workers need not wait for this
-        return _claim(session, run_id, begun, study_id)
+    try:
+        return _claim(engine, worker_id, study, now, begun_only=begun_only)
+    except IntegrityError:  # an index lets no worker hold two runs: asking first would cost all
+        with write(engine) as session:
+            _release_held(session, worker_id, "its worker went on to another run", now)
+        return _claim(engine, worker_id, study, now, begun_only=begun_only)
 
 
 def release_dead(
@@ -294,22 +290,24 @@ _HELD = select(Attempt.id).where(
     Attempt.worker_id == bindparam("worker_id"), Attempt.state == AttemptState.RUNNING
 )
 _STUDY_ID = select(Study.id).where(Study.name == bindparam("study"))
-_DESCRIBED = (
-    select(
-        *(Run.identity, Run.game, Run.seed, Run.specification),
-        StudyArm.name.label("arm"),
-        Study.name.label("study"),
-    )
-    .join_from(Run, StudyRun)
-    .join(Study)
-    .join(StudyArm, (StudyArm.study_id == Study.id) & (StudyArm.arm_id == Run.arm_id))
-    .where(
-        Run.id == bindparam("run_id"),
-        or_(Study.id == bindparam("study_id"), bindparam("study_id", type_=Integer).is_(None)),
-    )
-    .order_by(Study.id)
-    .limit(1)
-)
+
+
+def _claim(
+    engine: Engine, worker_id: int, study: str | None, now: datetime, *, begun_only: bool
+) -> Claim | None:
+    """Takes a run in one transaction.
+
+    Raises:
+        IntegrityError: If the worker holds one.
+    """
+    with write(engine) as session:
+        study_id = None if study is None else _study_id(session, study)
+        taken = take_next_run(session, study_id, now, begun_only=begun_only)
+        if taken is None:
+            return None
+        begun = begin_attempt(session, taken.run_id, worker_id, now)
+        left = checkpoints.of_run(session, taken.run_id) if begun.number > 1 else ()
+    return Claim(**taken._asdict(), attempt_id=begun.id, number=begun.number, checkpoints=left)
 
 
 def _study_id(session: Session, study: str) -> int:
@@ -321,21 +319,3 @@ def _release_held(session: Session, worker_id: int, reason: str, now: datetime) 
     held = session.connection().execute(_HELD, {"worker_id": worker_id})
     for attempt_id in held.scalars().all():
         end_attempt(session, attempt_id, AttemptState.RELEASED, at=now, error=reason)
-
-
-def _claim(session: Session, run_id: int, begun: Begun, study_id: int | None) -> Claim:
-    """Describes a run to the worker that took it."""
-    words = {"run_id": run_id, "study_id": study_id}
-    row = session.connection().execute(_DESCRIBED, words).one()
-    return Claim(
-        run_id=run_id,
-        attempt_id=begun.id,
-        number=begun.number,
-        identity=row.identity,
-        game=row.game,
-        seed=row.seed,
-        arm=row.arm,
-        study=row.study,
-        specification=row.specification,
-        checkpoints=checkpoints.of_run(session, run_id) if begun.number > 1 else (),
-    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    Select,
     and_,
     bindparam,
     func,
@@ -23,7 +24,15 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from results.database.columns import EventKind, Utc
 from results.database.errors import LeaseLost
 from results.database.records import AttemptState, RunState
-from results.database.schema import MOST_LOSSES, Attempt, Event, Run, StudyRun
+from results.database.schema import (
+    MOST_LOSSES,
+    Attempt,
+    Event,
+    Run,
+    Study,
+    StudyArm,
+    StudyRun,
+)
 
 _EVENT = {
     AttemptState.FINISHED: EventKind.FINISHED,
@@ -38,6 +47,18 @@ class Ended(NamedTuple):
 
     run_id: int
     run_state: RunState
+
+
+class Taken(NamedTuple):
+    """A run that was taken: its row, what it is, and how the study that holds it calls its arm."""
+
+    run_id: int
+    identity: str
+    game: str
+    seed: int
+    specification: str
+    arm: str
+    study: str
 
 
 class Begun(NamedTuple):
@@ -86,11 +107,17 @@ def moment(now: datetime) -> dict[str, datetime]:
 
 def take_next_run(
     session: Session, study_id: int | None, now: datetime, *, begun_only: bool = False
-) -> int | None:
-    """Marks the first run that may be taken as running, in one statement, and returns its row."""
+) -> Taken | None:
+    """Marks the first run that may be taken as running, in one statement, and describes it."""
     words = {**moment(now), "study_id": study_id}
     statement = _TAKE[study_id is not None, begun_only]
-    return session.connection().execute(statement, words).scalar()
+    connection = session.connection()
+    row = connection.execute(statement, words).one_or_none()
+    if row is None:
+        return None
+    words = {"run": row.id, "arm": row.arm_id, "study_id": study_id}
+    arm, study = connection.execute(_NAMED[study_id is not None], words).one()
+    return Taken(row.id, row.identity, row.game, row.seed, row.specification, arm, study)
 
 
 def begin_attempt(session: Session, run_id: int, worker_id: int, at: datetime) -> Begun:
@@ -104,7 +131,7 @@ def begin_attempt(session: Session, run_id: int, worker_id: int, at: datetime) -
     return begun
 
 
-def _take(*, of_study: bool, begun_only: bool) -> ReturningUpdate[int]:
+def _take(*, of_study: bool, begun_only: bool) -> ReturningUpdate[int, str, str, int, str, int]:
     """The statement of a claim.
 
     The highest priority is looked up by itself, so that both steps follow the index.
@@ -121,8 +148,28 @@ def _take(*, of_study: bool, begun_only: bool) -> ReturningUpdate[int]:
         update(Run)
         .where(Run.id == first.correlate(None).scalar_subquery())
         .values(state=RunState.RUNNING)
-        .returning(Run.id)
+        .returning(
+            Run.id,
+            Run.identity,
+            Run.game,
+            Run.seed,
+            Run.specification,
+            Run.arm_id,
+        )
     )
+
+
+def _named(*, of_study: bool) -> Select[str, str]:
+    """What its study says of a run: the study that was asked for, else the first that holds it."""
+    said = (
+        select(StudyArm.name, Study.name)
+        .join_from(StudyRun, Study)
+        .join(StudyArm, StudyArm.study_id == StudyRun.study_id)
+        .where(StudyRun.run_id == bindparam("run"), StudyArm.arm_id == bindparam("arm"))
+    )
+    if of_study:
+        said = said.where(Study.id == bindparam("study_id", type_=Integer))
+    return said.order_by(Study.id).limit(1)
 
 
 # Built once: a claim would spend most of its time on putting its statements together.
@@ -131,6 +178,7 @@ _TAKE = {
     for of_study in (False, True)
     for begun_only in (False, True)
 }
+_NAMED = {of_study: _named(of_study=of_study) for of_study in (False, True)}
 _BEGIN = (
     insert(Attempt)
     .values(

@@ -3,7 +3,8 @@
     python tests/benchmarks/claims.py [PROCESSES] [RUNS]
 
 Prints how many claims a second all processes made together, through the models; how many runs
-were handed out twice; and how many times the database was busy.
+were handed out twice; how many times the database was busy; and what a claim costs where other
+programs share the cores, waiting for the lock included.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from results.database.records import ArmRecord, RunRecord, StudyRecord
 from results.database.store import submit
 
 CLAIM = """
-import sys
+import sys, time
 from results.database.engine import open_database
 from results.database.queue import claim, register_worker
 
@@ -26,11 +27,13 @@ engine = open_database(sys.argv[1])
 workers = [register_worker(engine, device="cpu", slot=0) for _ in range(int(sys.argv[2]))]
 print("ready", flush=True)
 sys.stdin.readline()
+began = time.process_time()
 for worker in workers:
     taken = claim(engine, worker)
     if taken is None:
         break
     print(taken.run_id)  # noqa: T201
+print("cpu", time.process_time() - began)  # noqa: T201
 """
 
 
@@ -92,12 +95,15 @@ def main(processes: int = 16, runs: int = 10_000) -> int:
         began = time.perf_counter()
         outputs = [child.communicate("go\n") for child in children]
         seconds = time.perf_counter() - began
-    claimed = [line for output, _ in outputs for line in output.split()]
+    lines = [line for output, _ in outputs for line in output.splitlines()]
+    claimed = [line for line in lines if not line.startswith("cpu")]
+    cpu = sum(float(line.split()[1]) for line in lines if line.startswith("cpu"))
     errors = [error for _, error in outputs if error]
     busy = sum("locked" in error for error in errors)
     doubled = len(claimed) - len(set(claimed))
     print(f"{len(claimed):,} claims by {processes} processes in {seconds:.1f} s: ", end="")  # noqa: T201
-    print(f"{len(claimed) / seconds:,.0f} a second, {doubled} doubled, {busy} busy errors")  # noqa: T201
+    print(f"{len(claimed) / seconds:,.0f} a second, ", end="")  # noqa: T201
+    print(f"{doubled} doubled, {busy} busy errors; {1e3 * cpu / len(claimed):.2f} ms of CPU each")  # noqa: T201
     if errors:
         print(errors[0][-2000:])  # noqa: T201
     return int(bool(doubled or errors or len(claimed) != runs))

@@ -130,6 +130,26 @@ def test_a_reader_cannot_write(engine: Engine):
         session.execute(text("INSERT INTO metric (name) VALUES ('loss')"))
 
 
+def test_a_connection_that_wrote_and_then_reads_cannot_write(engine: Engine):
+    with write(engine) as session:
+        session.execute(text("INSERT INTO metric (name) VALUES ('loss')"))
+    for _ in range(2):
+        with read(engine) as session:
+            assert pragma(session, "query_only") == 1
+    with write(engine) as session:
+        assert pragma(session, "query_only") == 0
+
+
+def test_a_connection_is_set_anew_only_where_it_has_to_be(engine: Engine):
+    told: list[str] = []
+    with write(engine) as session:
+        session.connection().connection.driver_connection.set_trace_callback(told.append)
+    for _ in range(3):
+        with write(engine):
+            pass
+    assert not [statement for statement in told if statement.startswith("PRAGMA")]
+
+
 def test_a_reader_sees_one_moment(engine: Engine):
     count = text("SELECT count(*) FROM metric")
     with read(engine) as session:

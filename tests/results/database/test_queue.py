@@ -102,6 +102,36 @@ def test_a_worker_holds_one_run_at_a_time(engine, submitted, add_worker):
     assert counts(engine, "smoke")["running"] == 1
 
 
+def statements_of(engine, action):
+    """What the driver is told while something is done."""
+    told = []
+    with engine.connect() as connection:
+        connection.connection.driver_connection.set_trace_callback(told.append)
+    action()
+    return [statement.split(None, 1)[0] for statement in told]
+
+
+def test_a_claim_is_one_short_transaction(engine, submitted, add_worker):
+    first, second = add_worker(), add_worker()
+    claim(engine, first)
+    told = statements_of(engine, lambda: claim(engine, second))
+    assert told == ["BEGIN", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_a_claim_finds_its_run_by_an_index_and_sorts_nothing(engine, submitted, add_worker):
+    worker = add_worker()
+    told = []
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        driver.set_trace_callback(told.append)
+    claim(engine, worker)
+    (taking,) = (statement for statement in told if statement.startswith("UPDATE"))
+    with engine.connect() as connection:
+        steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {taking}")]
+    assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step]
+    assert [step for step in steps if "ix_run_queue" in step]
+
+
 def test_a_run_of_a_worker_that_ends_is_queued_again(engine, submitted, add_worker):
     worker = add_worker()
     claim(engine, worker)
