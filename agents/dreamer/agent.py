@@ -53,7 +53,8 @@ class Agent:
         actions: Number of actions of the game.
         streams: This run's random streams.
         device: Where parameters live and updates run.
-        precision: In which arithmetic the networks compute, in updates and in acting.
+        precision: In which arithmetic the networks compute in updates; they act in fp32, where a
+            step of so few rows would take longer to cast the weights than to multiply by them.
     """
 
     def __init__(
@@ -216,15 +217,14 @@ class Agent:
         behaviour = self._acting(N, explore_at)
         draws = self.streams.uniforms(stream, N, self.config.stoch)
         uniforms = None if argmax else self.streams.uniforms(stream, N)
-        with self._arithmetic():
-            latent = self.world_model.rssm.obs_step(
-                state.latent,
-                one_hot_actions(state.action, self.actions),
-                self.world_model.encoder(normalised(observation)),
-                is_first,
-                draws,
-            )
-            action = behaviour.act(latent.feat, uniforms).argmax(-1)
+        latent = self.world_model.rssm.obs_step(
+            state.latent,
+            one_hot_actions(state.action, self.actions),
+            self.world_model.encoder(normalised(observation)),
+            is_first,
+            draws,
+        )
+        action = behaviour.act(latent.feat, uniforms).argmax(-1)
         if explore_at is not None:
             action = self._explored(action, explore_at)
         return ActingState(latent, action)

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from agents.config import AgentConfig
+from agents.dreamer.convolutions import by_phases, channels_last
 from agents.observation import Observation
-from agents.precision import at_least_fp32
+from agents.precision import at_least_fp32, product_dtype
 
 ENCODER_KERNEL = 4
 DECODER_KERNELS: Mapping[int, tuple[int, ...]] = {
@@ -133,7 +134,7 @@ class Encoder(nn.Module):
         """Embeds images in [-0.5, 0.5], channels last, or vectors."""
         x = observation
         if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = channels_last(x)
         for layer in self.layers:
             x = F.elu(layer(x), inplace=True)
         if x.ndim == 4:
@@ -200,8 +201,9 @@ class LastTransposed(nn.Module):
 
     def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
         """Doubles the resolution: H = 2 (h - 1) + kernel."""
-        phases = F.conv2d(x, self.weight, padding=self.phase - 1)
-        return F.pixel_shuffle(phases, 2) + self.bias[:, None, None]
+        weight = self.weight.to(product_dtype(self.weight))
+        image = by_phases(x, weight)
+        return image + self.bias[:, None, None]
 
 
 class Decoder(nn.Module):

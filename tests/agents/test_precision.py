@@ -108,3 +108,14 @@ def test_an_agent_in_bf16_acts_and_lives_the_same_life_twice(random_batch, diges
         )
         outcomes.append(digest([agent.state_dict(), state.action, state.latent.deter]))
     assert outcomes[0] == outcomes[1]
+
+
+def test_an_agent_in_bf16_acts_in_fp32(random_batch):
+    # its weights would have to be cast for one row; so equal weights act equally, bit by bit
+    states = []
+    for precision in ("fp32", "bf16"):
+        agent = made(precision, "micro")
+        observation = random_batch(3, 1).observation[:, 0]
+        state = agent.act(observation, torch.ones(3), agent.begin(3), stream="acting")
+        states.append([state.action, state.latent.stoch, state.latent.deter])
+    assert all(torch.equal(single, half) for single, half in zip(*states, strict=True))

@@ -1,0 +1,76 @@
+"""Convolutions in the form, and over the layout, in which they are fast.
+
+A transposed convolution of stride 2 and even kernel can be computed by phases.
+Output pixel 2 q + a receives the inputs q − m through the taps 2 m + a, so the four phases of the
+output are plain convolutions at the input's resolution, with kernels of half the size: much faster
+than the transposed convolution on the way forward. On the way back in bf16 it is the other way
+round: with as few outputs as an image has channels, the transposed convolution's gradients take
+48 ms where those of the convolution by phases take 410 (16 x 50 images of 64 x 64, one thread).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+
+def channels_last(image: Float[Tensor, "N C h w"]) -> Float[Tensor, "N C h w"]:
+    """The same image with its channels innermost in memory, and with strides that say so.
+
+    A single channel is innermost in either layout. But a convolution takes the layout of its
+    output from the strides, and every layer after it would pay for the wrong one.
+    """
+    _, C, h, w = image.shape
+    image = image.contiguous(memory_format=torch.channels_last)
+    return image.as_strided(image.shape, (C * h * w, 1, C * w, C))
+
+
+def by_phases(
+    x: Float[Tensor, "N inputs h w"], weight: Float[Tensor, "phases inputs half half"]
+) -> Float[Tensor, "N outputs H W"]:
+    """Doubles the resolution: H = 2 (h − 1) + 2 half.
+
+    Args:
+        x: Images in channels-last memory.
+        weight: Four phases of each output, the fastest index last: output, row, column.
+    """
+    if weight.dtype == torch.bfloat16:
+        return _learning_as_transposed(x.to(weight.dtype), as_transposed(weight), weight.detach())
+    return _shuffled(x, weight)
+
+
+def _shuffled(x: Tensor, weight: Tensor) -> Tensor:
+    return F.pixel_shuffle(F.conv2d(x, weight, padding=weight.shape[-1] - 1), 2)
+
+
+def as_transposed(
+    weight: Float[Tensor, "phases inputs half half"],
+) -> Float[Tensor, "inputs outputs k k"]:
+    """The kernel of the transposed convolution: its tap 2 m + a is tap half − 1 − m of phase a."""
+    phases, inputs, half, _ = weight.shape
+    taps = weight.view(phases // 4, 2, 2, inputs, half, half).flip(-1, -2)
+    return taps.permute(3, 0, 4, 1, 5, 2).reshape(inputs, phases // 4, 2 * half, 2 * half)
+
+
+class _LearningAsTransposed(torch.autograd.Function):
+    """Forward by phases, backward through the kernel of the transposed convolution."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, kernel)
+        return _shuffled(x, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (x, kernel), gradient = ctx.saved_tensors, channels_last(gradient)
+        to_x = F.conv2d(gradient, kernel, stride=2)
+        return to_x, conv2d_weight(gradient, kernel.shape, x, stride=2), None
+
+
+_learning_as_transposed: Callable[[Tensor, Tensor, Tensor], Tensor] = _LearningAsTransposed.apply

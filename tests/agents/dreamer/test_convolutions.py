@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from agents.dreamer.convolutions import as_transposed, by_phases, channels_last
+
+
+def noise(*shape, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(12)).to(dtype)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_convolution_of_any_number_of_channels_stays_channels_last(channels, dtype):
+    image, weight = noise(4, channels, 16, 16, dtype=dtype), noise(8, channels, 4, 4, dtype=dtype)
+    laid = channels_last(image)
+    assert torch.equal(laid, image)
+    assert laid.stride() == (channels * 256, 1, 16 * channels, channels)
+    convolved = F.conv2d(laid, weight, stride=2)
+    assert convolved.is_contiguous(memory_format=torch.channels_last)
+    assert not convolved.is_contiguous()
+
+
+def test_the_layout_of_one_channel_moves_no_bit_of_the_results():
+    found = []
+    for image in (noise(12, 1, 64, 64), channels_last(noise(12, 1, 64, 64))):
+        weight = noise(8, 1, 4, 4).requires_grad_()
+        convolved = F.elu(F.conv2d(image, weight, stride=2), inplace=True)
+        (gradient,) = torch.autograd.grad((convolved * noise(12, 8, 31, 31)).sum(), weight)
+        found.append((convolved.detach(), gradient))
+    assert all(torch.equal(plain, laid) for plain, laid in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(("half", "outputs"), [(2, 1), (3, 1), (3, 3)])
+def test_by_phases_is_a_transposed_convolution(half, outputs):
+    x, weight = noise(2, 5, 7, 7), noise(4 * outputs, 5, half, half)
+    expected = F.conv_transpose2d(x, as_transposed(weight), stride=2)
+    torch.testing.assert_close(by_phases(x, weight), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("half", "outputs"), [(2, 1), (3, 1), (3, 3)])
+def test_in_bf16_the_gradients_are_those_of_the_phases(half, outputs):
+    # both sum in fp32 over numbers that bf16 holds, and round once at the end: 2^-9 of the largest
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        x = noise(6, 5, 9, 9, dtype=torch.bfloat16).to(dtype).requires_grad_()
+        weight = noise(4 * outputs, 5, half, half, dtype=torch.bfloat16).to(dtype).requires_grad_()
+        image = by_phases(x.contiguous(memory_format=torch.channels_last), weight)
+        gradients = torch.autograd.grad(
+            image, (x, weight), noise(*image.shape).bfloat16().to(dtype)
+        )
+        found.append([image.detach(), *gradients])
+    assert {value.dtype for value in found[1]} == {torch.bfloat16}
+    for exact, rounded in zip(*found, strict=True):
+        scale = float(exact.abs().max())
+        torch.testing.assert_close(rounded.float(), exact, rtol=2**-8, atol=2**-9 * scale)
