@@ -1,4 +1,4 @@
-"""An agent in bf16 learns as one in fp32 does: three seeds of Catch in each, minutes of one thread.
+"""An agent in bf16 learns as one in fp32 does: Catch, three seeds in each, minutes of one thread.
 
 `pytest -m slow -s tests/agents/test_learning_in_bf16.py` prints what agents/README.md records.
 """
