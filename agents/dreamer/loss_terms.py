@@ -34,7 +34,7 @@ class Scale:
         by: "coefficient": λ = weight. "gradient_ratio": the λ at which the term's gradient is
             `weight` times as long as that of the base and of the terms with coefficients,
             λ = weight · ||∇L|| / ||∇mean(l)||, both with respect to the parameters of the base
-            that the term reaches. It takes one more pass backward.
+            from which the term was computed. It takes one more pass backward.
     """
 
     weight: float
@@ -105,10 +105,6 @@ class AuxiliaryLoss(nn.Module, ABC):
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
         """Its trained networks, each with its last layer at the end of `layers`."""
-
-    def reached(self, world_model: WorldModel) -> tuple[nn.Module, ...]:
-        """The networks of the base to which its gradient goes, whole; none by default."""
-        return ()
 
     def followers(self, world_model: WorldModel) -> tuple[tuple[Follower, nn.Module], ...]:
         """Its target networks with what they follow; none by default."""
@@ -208,7 +204,7 @@ class LossTerms:
             total = total + scale.weight * mean
             inputs += self.optimisers[name].parameters
         total.backward(inputs=inputs, retain_graph=bool(by_ratio))
-        gradients = {name: self._gradients(name, means[name]) for name in by_ratio}
+        gradients = {name: self._gradients(name, means[name], optimiser) for name in by_ratio}
         for name, (reached, theirs, _) in gradients.items():
             length = nn.utils.get_total_norm([p.grad for p in reached if p.grad is not None])
             ratio = length / (nn.utils.get_total_norm(theirs) + TINY)
@@ -222,14 +218,25 @@ class LossTerms:
         return scales
 
     def _gradients(
-        self, name: str, mean: Tensor
-    ) -> tuple[list[nn.Parameter], tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The base's parameters that a term reaches, its gradients there, and those of its own."""
-        networks = self.losses[name].reached(self._world_model)
-        reached = [parameter for network in networks for parameter in network.parameters()]
-        own = self.optimisers[name].parameters
-        gradients = torch.autograd.grad(mean, [*reached, *own], retain_graph=True)
-        return reached, gradients[: len(reached)], gradients[len(reached) :]
+        self, name: str, mean: Tensor, optimiser: Optimiser
+    ) -> tuple[list[nn.Parameter], list[Tensor], list[Tensor]]:
+        """The base's parameters that a term reaches, its gradients there, and those of its own.
+
+        Raises:
+            ValueError: If it reaches none, or has parameters that it does not use.
+        """
+        base, own = optimiser.parameters, self.optimisers[name].parameters
+        found = torch.autograd.grad(mean, [*base, *own], retain_graph=True, allow_unused=True)
+        pairs = [(p, g) for p, g in zip(base, found, strict=False) if g is not None]
+        owned = [gradient for gradient in found[len(base) :] if gradient is not None]
+        if not pairs:
+            raise ValueError(
+                f"{name} is computed from no parameter of the world model, so its gradient has no "
+                "ratio to the base's; scale it by a coefficient"
+            )
+        if len(owned) < len(own):
+            raise ValueError(f"{len(own) - len(owned)} parameters of {name} are not in its loss")
+        return [p for p, _ in pairs], [gradient for _, gradient in pairs], owned
 
     def _followers(self) -> Iterator[tuple[Follower, nn.Module]]:
         for loss in self.losses.values():

@@ -134,10 +134,6 @@ class Contrast(AuxiliaryLoss):
         """All but those that follow."""
         return (self.projector,) if self.bilinear is None else (self.projector, self.bilinear)
 
-    def reached(self, world_model: WorldModel) -> tuple[nn.Module, ...]:
-        """The encoder."""
-        return (world_model.encoder,)
-
     def followers(self, world_model: WorldModel) -> tuple[tuple[Follower, nn.Module], ...]:
         """The networks of the keys."""
         return (self.slow_encoder, world_model.encoder), (self.slow_projector, self.projector)

@@ -134,10 +134,6 @@ class SelfPrediction(AuxiliaryLoss):
         """All but those that follow."""
         return self.to_embed, self.projector, self.predictor
 
-    def reached(self, world_model: WorldModel) -> tuple[nn.Module, ...]:
-        """The recurrent model by the rollout, the encoder through its start."""
-        return world_model.encoder, world_model.rssm
-
     def followers(self, world_model: WorldModel) -> tuple[tuple[Follower, nn.Module], ...]:
         """Encoder and projector; none without a moving average."""
         if self.slow_encoder is None or self.slow_projector is None:

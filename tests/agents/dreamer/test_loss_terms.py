@@ -35,9 +35,6 @@ class Guess(AuxiliaryLoss):
     def networks(self):
         return (self.network,)
 
-    def reached(self, world_model):
-        return (world_model.encoder,)
-
     def followers(self, world_model):
         return ((self.follower, world_model.encoder),)
 
@@ -139,6 +136,51 @@ def test_a_ratio_sets_the_length_of_the_terms_gradient_to_that_of_the_base(
     own = [gradients(a.loss_terms.losses["guess"].network) for a in (joint, agent)]
     for one, other in zip(*own, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_ratio_is_that_of_the_parameters_from_which_the_term_was_computed(
+    guessing, make_agent, random_batch, monkeypatch
+):
+    # posterior states: all of the encoder, and the recurrent model but for what makes the prior
+    def from_states(self, world_model, seen, uniforms):
+        guess = seen.states.feat.square().sum() + self.network(seen.embed).sum()
+        return guess + uniforms, {}
+
+    monkeypatch.setattr(Guess, "forward", from_states)
+    batch, plain = random_batch(2, 6), make_agent(clip=1e9)
+    agent = guessing(0.3, "gradient_ratio", clip=1e9)
+    for each in (plain, agent):
+        step(each, batch)
+    before, after = (
+        {name: p.grad for name, p in each.world_model.named_parameters()}
+        for each in (plain, agent)
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    kinds = {name.split(".")[0] for name in moved}
+    still = {name for name in before if name.startswith("rssm") and name not in moved}
+    assert kinds == {"encoder", "rssm"}
+    assert still
+    added = length([after[name] - before[name] for name in moved])
+    assert float(added / length([before[name] for name in moved])) == pytest.approx(0.3, rel=1e-3)
+
+
+def test_a_term_without_gradient_to_the_base_has_no_ratio(guessing, random_batch, monkeypatch):
+    def apart(self, world_model, seen, uniforms):
+        return self.network(seen.embed.detach()).sum(-1), {}
+
+    monkeypatch.setattr(Guess, "forward", apart)
+    step(guessing(), random_batch(2, 6))
+    with pytest.raises(ValueError, match="guess is computed from no parameter of the world model"):
+        step(guessing(by="gradient_ratio"), random_batch(2, 6))
+
+
+def test_every_network_of_a_term_has_a_part_in_it(guessing, random_batch, monkeypatch):
+    def forgetful(self, world_model, seen, uniforms):
+        return seen.embed.square().sum(-1), {}
+
+    monkeypatch.setattr(Guess, "forward", forgetful)
+    with pytest.raises(ValueError, match="4 parameters of guess are not in its loss"):
+        step(guessing(by="gradient_ratio"), random_batch(2, 6))
 
 
 def test_the_networks_of_a_term_are_trained_by_an_optimiser_of_its_own(guessing, random_batch):
