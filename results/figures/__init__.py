@@ -1,6 +1,7 @@
 """Figures of a study, or of a run's dreams: numbers go in, a picture with its words comes out."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from results.figures.combinations import draw_combinations
@@ -14,6 +15,7 @@ from results.figures.drawn import FORMATS, Drawn, save
 from results.figures.dreams import draw_dreams
 from results.figures.effects import draw_effects, draw_interactions
 from results.figures.interference import draw_interference
+from results.figures.many_arms import standing_for_all
 from results.figures.one_at_a_time import draw_one_at_a_time
 from results.figures.pair_lines import draw_pairs
 from results.figures.runs import draw_aggregates, draw_curves
@@ -62,4 +64,6 @@ def draw(kind: str, data: StudyData, options: Options) -> Drawn:
         raise StatisticsError(
             f"The figure {kind} needs two columns; those that fit one are {', '.join(ONE_COLUMN)}."
         )
-    return _DRAW[kind](data, options)
+    shown, words = ((), "") if options.arms else standing_for_all(data.study, kind)
+    drawn = _DRAW[kind](data, replace(options, arms=shown) if shown else options)
+    return replace(drawn, caption=f"{drawn.caption} {words}") if words else drawn

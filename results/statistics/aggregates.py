@@ -32,62 +32,68 @@ NO_RUN = "a game has no run yet"
 QUARTER = 0.25 + 1e-12  # of the weight; sums of reciprocals are not exact
 
 
-def mean(scores: np.ndarray) -> float:
-    """Mean over games of the per-game mean, of scores [runs, games]."""
-    return float(_per_game(scores).mean())
+Metric = Callable[[np.ndarray], np.ndarray]
+"""Takes scores [..., runs, games] and returns [...], one number for each matrix."""
 
 
-def median(scores: np.ndarray) -> float:
-    """Median over games of the per-game mean, of scores [runs, games]."""
-    return float(np.median(_per_game(scores)))
+def mean(scores: np.ndarray) -> np.ndarray:
+    """Mean over games of the per-game mean, of scores [..., runs, games]."""
+    return np.asarray(_per_game(scores).mean(axis=-1))
 
 
-def iqm(scores: np.ndarray) -> float:
+def median(scores: np.ndarray) -> np.ndarray:
+    """Median over games of the per-game mean, of scores [..., runs, games]."""
+    return np.asarray(np.median(_per_game(scores), axis=-1))
+
+
+def iqm(scores: np.ndarray) -> np.ndarray:
     """Interquartile mean: of all runs x games, without the lowest and the highest quarter.
 
     The scores left out at each end are those whose weights together are at most a quarter: int(n /
     4) of n where all weigh the same.
     """
     if not np.isnan(scores).any():
-        ordered = np.sort(scores, axis=None)
-        cut = int(0.25 * ordered.size)
-        return float(ordered[cut : ordered.size - cut].mean())
+        ordered = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
+        cut = int(0.25 * ordered.shape[-1])
+        return np.asarray(ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1))
+    if scores.ndim > 2:
+        return np.array([iqm(one) for one in scores])
     present = ~np.isnan(scores)
     order = np.argsort(scores[present])
     ordered, heavy = scores[present][order], stratified.weights(scores)[present][order]
     kept = (np.cumsum(heavy) > QUARTER) & (np.cumsum(heavy[::-1])[::-1] > QUARTER)
-    return float(np.average(ordered[kept], weights=heavy[kept]))
+    return np.asarray(np.average(ordered[kept], weights=heavy[kept]))
 
 
-def optimality_gap(scores: np.ndarray) -> float:
+def optimality_gap(scores: np.ndarray) -> np.ndarray:
     """How far the scores, each counted at most 1 (human), fall short of 1 on average."""
-    return float(1 - _per_game(np.minimum(scores, 1)).mean())
+    return np.asarray(1 - _per_game(np.minimum(scores, 1)).mean(axis=-1))
 
 
-def clipped_mean(scores: np.ndarray) -> float:
+def clipped_mean(scores: np.ndarray) -> np.ndarray:
     """Mean over games of the per-game mean, each counted at least 0 and at most 1."""
-    return float(np.clip(_per_game(scores), 0, 1).mean())
+    return np.asarray(np.clip(_per_game(scores), 0, 1).mean(axis=-1))
 
 
-def human_gap(scores: np.ndarray) -> float:
+def human_gap(scores: np.ndarray) -> np.ndarray:
     """How far the games' means, each counted at most 1 (human), fall short of 1 on average."""
-    return float(1 - np.minimum(_per_game(scores), 1).mean())
+    return np.asarray(1 - np.minimum(_per_game(scores), 1).mean(axis=-1))
 
 
 def _per_game(scores: np.ndarray) -> np.ndarray:
-    """[games], the mean over the runs of each."""
-    means = scores.mean(axis=0)
-    return np.asarray(np.nanmean(scores, axis=0) if np.isnan(means).any() else means)
+    """[..., games], the mean over the runs of each."""
+    means = scores.mean(axis=-2)
+    return np.asarray(np.nanmean(scores, axis=-2) if np.isnan(means).any() else means)
 
 
-METRICS: Final[Mapping[str, Callable[[np.ndarray], float]]] = {
+METRICS: Final[Mapping[str, Metric]] = {
     "mean": mean,
     "median": median,
     "iqm": iqm,
     "optimality_gap": optimality_gap,
 }
 """What tables and figures show."""
-CLIPPED: Final[Mapping[str, Callable[[np.ndarray], float]]] = {
+CLIPPED: Final[Mapping[str, Metric]] = {
     "clipped_mean": clipped_mean,
     "human_gap": human_gap,
 }
@@ -205,7 +211,7 @@ def aggregate(
     nan = math.nan
     if runs == 0:
         return tuple(Aggregate(arm, name, nan, nan, nan, note=NO_RUN, **about) for name in ALL)
-    values = {name: metric(scores) for name, metric in ALL.items()}
+    values = {name: float(metric(scores)) for name, metric in ALL.items()}
     if most == 1 or _is_flat(scores):
         note = ONE_SEED if most == 1 else NO_SPREAD
         return tuple(
@@ -286,7 +292,7 @@ def aggregates_frame(aggregates: Aggregates) -> pd.DataFrame:
 
 
 def _every_metric(scores: np.ndarray) -> np.ndarray:
-    return np.array([metric(scores) for metric in ALL.values()])
+    return np.stack([metric(scores) for metric in ALL.values()], axis=-1)
 
 
 def _is_flat(scores: np.ndarray) -> bool:

@@ -91,7 +91,7 @@ def efficiency_curves(
     metric = METRICS[metric_of(games)]
 
     def along(drawn: np.ndarray) -> np.ndarray:
-        return np.array([metric(drawn[:, :, point]) for point in range(drawn.shape[2])])
+        return metric(np.moveaxis(drawn, -1, -3))
 
     found = []
     for arm, runs in columns.items():

@@ -48,11 +48,12 @@ class Improvement:
     note: str
 
 
-def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> float:
-    """P(X > Y) of scores [n, games] and [m, games]; NaN below where a game has fewer runs."""
-    more = (x[:, None] > y[None]).sum(axis=(0, 1)) + (x[:, None] == y[None]).sum(axis=(0, 1)) / 2
+def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """P(X > Y) of scores [..., n, games] and [..., m, games]; NaN below where runs are fewer."""
+    one, other = x[..., :, None, :], y[..., None, :, :]
+    more = (one > other).sum(axis=(-3, -2)) + (one == other).sum(axis=(-3, -2)) / 2
     pairs = stratified.runs_per_game(x) * stratified.runs_per_game(y)
-    return float((more / pairs).mean())
+    return np.asarray((more / pairs).mean(axis=-1))
 
 
 def improvements(scores: Scores, other: str, options: Options) -> tuple[Improvement, ...]:
@@ -76,12 +77,12 @@ def improvements(scores: Scores, other: str, options: Options) -> tuple[Improvem
         if runs == 0:
             note = "an arm has no run yet"
         else:
-            value = probability_of_improvement(*pair)
+            value = float(probability_of_improvement(*pair))
             note = ONE_SEED if runs < FEWEST else ""
         if runs >= FEWEST:
             ends = stratified.interval(
                 "probability of improvement",
-                lambda x, y: np.array([probability_of_improvement(x, y)]),
+                lambda x, y: probability_of_improvement(x, y)[:, None],
                 pair,
                 ci=options.ci,
                 resamples=options.resamples,

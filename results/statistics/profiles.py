@@ -39,9 +39,9 @@ class Profile:
 
 
 def shares_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """[T], the mean over games of the share of runs above each threshold, of [runs, games]."""
-    above = (scores[:, :, None] > thresholds).sum(axis=0)
-    return np.asarray((above / stratified.runs_per_game(scores)[:, None]).mean(axis=0))
+    """[..., T], the mean over games of the share of runs above each, of [..., runs, games]."""
+    above = (scores[..., None] > thresholds).sum(axis=-3)
+    return np.asarray((above / stratified.runs_per_game(scores)[..., None]).mean(axis=-2))
 
 
 def performance_profiles(

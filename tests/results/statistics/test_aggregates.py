@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from rliable import metrics
+from rliable import library, metrics
 
 from results.statistics import progress, stratified
 from results.statistics.aggregates import (
@@ -21,6 +21,7 @@ from results.statistics.aggregates import (
     study_aggregates,
 )
 from results.statistics.errors import StatisticsError
+from results.statistics.improvement import probability_of_improvement
 from results.statistics.options import Options
 from results.statistics.scores import collect
 
@@ -96,7 +97,8 @@ def test_the_global_generator_is_left_as_it_was_even_after_a_failure(monkeypatch
         raise RuntimeError("inside")
 
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
-    monkeypatch.setattr("rliable.library.get_interval_estimates", fail)
+    monkeypatch.setattr("rliable.library.StratifiedBootstrap.update_indices", fail)
+    stratified._kept_rows.cache_clear()
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     with pytest.raises(RuntimeError, match="inside"):
         of(HAND)
@@ -192,11 +194,42 @@ def test_the_clipped_ones_take_every_games_mean_between_0_and_1():
 def test_the_bootstrap_of_uneven_runs_agrees_with_rliable_where_it_can():
     scores = np.random.default_rng(0).normal(size=(6, 5))
     calls = {"ci": 0.9, "resamples": 2000, "seed": 3}
-    low, high = stratified._rliable(_every_metric, [scores], **calls)
-    low_too, high_too = stratified._uneven(_every_metric, [scores], **calls)
+    low, high = stratified._rliable("a", _every_metric, [scores], **calls)
+    low_too, high_too = stratified._uneven("a", _every_metric, [scores], **calls)
     width = high - low
     assert (np.abs(low - low_too) < 0.08 * width).all()
     assert (np.abs(high - high_too) < 0.08 * width).all()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_intervals_are_those_of_rliable_to_the_last_digit(monkeypatch, kept):
+    if not kept:
+        monkeypatch.setattr(stratified, "MOST_KEPT", 0)
+    rng = np.random.default_rng(1)
+    one, other, points = (
+        rng.normal(size=(5, 3)),
+        rng.normal(size=(4, 3)),
+        rng.normal(size=(3, 2, 4)),
+    )
+    cases = (
+        (_every_metric, [one]),
+        (lambda drawn: mean(np.moveaxis(drawn, -1, -3)), [points]),
+        (lambda x, y: probability_of_improvement(x, y)[:, None], [one, other]),
+    )
+    for statistic, samples in cases:
+
+        def of_one(*drawn, statistic=statistic):
+            return statistic(*(sample[None] for sample in drawn))[0]
+
+        ours = stratified._rliable("a", statistic, samples, ci=0.9, resamples=600, seed=7)
+        np.random.seed(7)  # noqa: NPY002  rliable draws from the global generator
+        _, theirs = library.get_interval_estimates(
+            {"a": samples[0] if len(samples) == 1 else samples},
+            of_one,
+            reps=600,
+            confidence_interval_size=0.9,
+        )
+        assert np.array(ours).tolist() == theirs["a"].tolist()
 
 
 def test_games_with_unequal_runs_are_all_used_and_counted(make_study, make_data):
@@ -258,9 +291,8 @@ def test_who_watches_is_told_up_to_the_last_resample(monkeypatch, tmp_path):
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
     told = []
     with progress.watched(lambda *words: told.append(words)):
-        of(np.random.default_rng(0).normal(size=(5, 3)), resamples=120)
-    assert told[0] == ("aggregates", 50, 120)
-    assert told[-1] == ("aggregates", 120, 120)
+        of(np.random.default_rng(0).normal(size=(5, 3)), resamples=620)
+    assert told == [("aggregates", done, 620) for done in (250, 500, 620)]
 
 
 def test_renaming_and_reordering_arms_moves_no_number(make_study, make_data, additive_score):

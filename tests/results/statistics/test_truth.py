@@ -86,6 +86,29 @@ def test_a_planted_pair_comes_back_in_every_design(
         assert {pair.label for pair in others} <= {"cannot tell"}
 
 
+def test_a_factorial_of_six_toggles_tells_every_planted_pair_from_the_rest(six_toggles):
+    found = found_of(six_toggles.study, six_toggles, games=("Assault", "CrazyClimber", "MsPacman"))
+    planted = {
+        ("augmentation", "ratio"): (0.6, "synergy"),
+        ("resets", "exploration"): (-0.3, "redundancy"),
+        ("exploration", "auxiliary"): (-0.7, "interference"),
+    }
+    for background in (BASE, FULL, AVERAGED):
+        pairs = pairs_of(found, background)
+        assert len(pairs) == 15
+        for key, one in pairs.items():
+            size, word = planted.get(key, (0.0, "cannot tell"))
+            assert one.estimate.value == pytest.approx(size, abs=0.25 if background != AVERAGED
+                                                       else 0.06)  # fmt: skip
+            assert one.significant == (key in planted), (background, key)
+            if background == BASE:
+                assert one.label == word
+    on_pong = found_of(six_toggles.study, six_toggles, games=("Pong",))
+    hidden = pairs_of(on_pong, BASE)["exploration", "auxiliary"]
+    assert hidden.floor == ("Pong",)
+    assert hidden.label != "interference"
+
+
 def test_additive_effects_are_the_same_in_every_estimand(make_study, make_data):
     effect = {"a": 0.5, "b": -0.3, "c": 0.2}
     study = make_study(dict.fromkeys("abc", ("on",)), designs=("factorial",), seeds=(0, 1))
