@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from ablate.cli.bars import bootstrap_bar
+from ablate.cli.bars import computing_bar
 from ablate.cli.options import (
     ArmsOption,
     AtOption,
@@ -58,7 +58,7 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def asking(**words: Any) -> None:
         asked = {name: words.pop(name) for name in NAMES}
-        with bootstrap_bar():
+        with computing_bar():
             command(**words, options=options_of(**asked))
 
     asking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The progress bar of long bootstraps."""
+"""The progress bar of long computations."""
 
 import sys
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bootstrap_bar() -> Iterator[None]:
-    """Shows on a terminal how far the bootstraps are that are computed meanwhile."""
+def computing_bar() -> Iterator[None]:
+    """Shows on a terminal how far bootstraps and searches are that are computed meanwhile."""
     if not sys.stderr.isatty():
         yield
         return
@@ -16,7 +16,7 @@ def bootstrap_bar() -> Iterator[None]:
 
     from results.statistics.progress import watched
 
-    columns = (TextColumn("bootstrap of {task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task("scores", total=None, visible=False)
 

@@ -5,26 +5,25 @@ Five Games", arXiv:2210.02019: for every subset of k games a regression without 
 
     φ(median over all games) = Σ_g w_g φ(score of g),      φ(s) = log10(1 + max(0, 100 s)),
 
-over the arms (methods) of a study, s being human-normalised. Subsets are compared by the
+over the arms (methods) of a study, s being human-normalised. All subsets are compared by the
 leave-one-out error over methods, e_i / (1 − h_ii) with h the hat matrix. The best of many subsets
 flatters itself; so its promise is checked by choosing anew without a fifth of the methods at a
 time and predicting those.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from results.statistics import progress
 from results.statistics.errors import StatisticsError, counted, listed
 from results.statistics.scores import Scores
+from results.statistics.subset_search import search
 
-MOST_SUBSETS = 300_000
+MOST_SUBSETS = 50_000_000  # 6 of 57 games are 36 million
 FOLDS = 5
-SINGULAR = 1e-9
-CHUNK = 20_000
 
 
 @dataclass(frozen=True)
@@ -89,29 +88,28 @@ def best_subsets(scores: Scores, size: int, *, shown: int = 5) -> Subsets:
     _check(size, games, methods)
     means = np.array([matrices.values[arm].mean(axis=0) for arm in methods])
     features, target = log_normalised(means), log_normalised(np.median(means, axis=1))
-    chosen = np.array(list(itertools.combinations(range(len(games)), size)))
-    errors = loo_errors(features, target, chosen)
-    if not np.isfinite(errors).any():
+    searches = 1 + min(FOLDS, len(methods))
+    told = _telling(counted(size, "game"), len(games), searches)
+    chosen, errors = search(features, target, size, kept=shown, told=told)
+    if not chosen:
         raise StatisticsError(
             f"No subset of {counted(size, 'game')} can be fitted: the methods' scores on them do "
             "not differ enough. Choose fewer games, or import more methods."
         )
-    order = np.argsort(errors, kind="stable")[:shown]
-    predictions, baseline = _held_out(features, target, chosen)
+    predictions, baseline = _held_out(features, target, size, told)
     residual, total = target - predictions, target - target.mean()
     return Subsets(
         best=tuple(
             Subset(
-                tuple(games[g] for g in chosen[one]),
-                tuple(float(w) for w in _fit(features[:, chosen[one]], target)),
-                float(errors[one]),
+                tuple(games[g] for g in one),
+                tuple(float(w) for w in _fit(features[:, one], target)),
+                float(error),
             )
-            for one in order
-            if math.isfinite(errors[one])
+            for one, error in zip(chosen, errors, strict=True)
         ),
         methods=methods,
         benchmark=games,
-        searched=len(chosen),
+        searched=math.comb(len(games), size),
         honest_error=float(np.sqrt((residual**2).mean())),
         honest_r2=1 - float((residual**2).sum()) / float((total**2).sum())
         if (total**2).sum() > 0
@@ -120,52 +118,33 @@ def best_subsets(scores: Scores, size: int, *, shown: int = 5) -> Subsets:
     )
 
 
-def loo_errors(features: np.ndarray, target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """[subsets], the root mean square leave-one-out error of each; infinite where unfittable.
-
-    Args:
-        features: [methods, games].
-        target: [methods].
-        chosen: [subsets, k], indices of games.
-    """
-    found = [
-        _loo_errors(features, target, chosen[start : start + CHUNK])
-        for start in range(0, len(chosen), CHUNK)
-    ]
-    return np.concatenate(found)
-
-
-def _loo_errors(features: np.ndarray, target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    x = np.moveaxis(features[:, chosen], 1, 0)  # [subsets, methods, k]
-    gram = np.swapaxes(x, 1, 2) @ x
-    scale = np.maximum(np.trace(gram, axis1=1, axis2=2), 1e-300)
-    good = np.linalg.eigvalsh(gram)[:, 0] > SINGULAR * scale
-    errors = np.full(len(chosen), np.inf)
-    if not good.any():
-        return errors
-    x, gram = x[good], gram[good]
-    solved = np.linalg.solve(gram, np.swapaxes(x, 1, 2))  # [subsets, k, methods]
-    fitted = np.einsum("smk,skn,n->sm", x, solved, target, optimize=True)
-    leverage = np.einsum("smk,skm->sm", x, solved)
-    left_out = (target - fitted) / np.maximum(1 - leverage, 1e-9)
-    errors[good] = np.sqrt((left_out**2).mean(axis=1))
-    return errors
-
-
 def _held_out(
-    features: np.ndarray, target: np.ndarray, chosen: np.ndarray
+    features: np.ndarray, target: np.ndarray, size: int, told: Callable[[int, int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """[methods] twice: predictions of each without its fold, and the mean of the others."""
     fold = np.arange(len(target)) % FOLDS
-    predictions, baseline = np.empty(len(target)), np.empty(len(target))
+    predictions, baseline = np.full(len(target), np.nan), np.empty(len(target))
     for out in np.unique(fold):
         kept, held = fold != out, fold == out
-        errors = loo_errors(features[kept], target[kept], chosen)
-        best = chosen[int(np.argmin(errors))]
-        weights = _fit(features[kept][:, best], target[kept])
-        predictions[held] = features[held][:, best] @ weights
+        found, _ = search(features[kept], target[kept], size, kept=1, told=told)
         baseline[held] = target[kept].mean()
+        for best in found:
+            weights = _fit(features[kept][:, best], target[kept])
+            predictions[held] = features[held][:, best] @ weights
     return predictions, baseline
+
+
+def _telling(subset: str, games: int, searches: int) -> Callable[[int, int], None]:
+    """Tells who watches how far all searches together are."""
+    done_before = 0
+
+    def told(done: int, steps: int) -> None:
+        nonlocal done_before
+        progress.tell(f"subsets of {subset} out of {games}", done_before + done, searches * steps)
+        if done == steps:
+            done_before += steps
+
+    return told
 
 
 def _fit(x: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def _rliable(
                  for sample, row in zip(samples, rows, strict=True)]  # fmt: skip
         found.append(statistic(*drawn))
         done += len(found[-1])
-        progress.tell(name, done, resamples)
+        progress.tell(f"bootstrap of {name}", done, resamples)
     return _percentiles(np.concatenate(found), ci)
 
 
@@ -148,7 +148,7 @@ def _uneven(
         now = min(CHUNK, resamples - done)
         drawn = [[_drawn(sample, rng) for sample in samples] for _ in range(now)]
         found.append(statistic(*map(np.array, zip(*drawn, strict=True))))
-        progress.tell(name, done + now, resamples)
+        progress.tell(f"bootstrap of {name}", done + now, resamples)
     return _percentiles(np.concatenate(found), ci)
 
 

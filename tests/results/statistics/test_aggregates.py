@@ -292,7 +292,7 @@ def test_who_watches_is_told_up_to_the_last_resample(monkeypatch, tmp_path):
     told = []
     with progress.watched(lambda *words: told.append(words)):
         of(np.random.default_rng(0).normal(size=(5, 3)), resamples=620)
-    assert told == [("aggregates", done, 620) for done in (250, 500, 620)]
+    assert told == [("bootstrap of aggregates", done, 620) for done in (250, 500, 620)]
 
 
 def test_renaming_and_reordering_arms_moves_no_number(make_study, make_data, additive_score):

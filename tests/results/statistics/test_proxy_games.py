@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from results.statistics.errors import StatisticsError
-from results.statistics.game_subsets import best_subsets, log_normalised, loo_errors
+from results.statistics.game_subsets import best_subsets, log_normalised
 from results.statistics.options import Options
 from results.statistics.proxy_games import fitness, proxy_games
 from results.statistics.scores import collect
@@ -61,28 +61,6 @@ def test_one_seed_and_one_point_have_no_fitness(make_study, make_data):
     assert math.isnan(one.fitness)
     assert math.isnan(one.spread)
     assert math.isnan(one.increase)
-
-
-def test_leave_one_out_errors_are_those_of_fitting_without_each_method():
-    rng = np.random.default_rng(0)
-    x, y = rng.random((9, 4)), rng.random(9)
-    chosen = np.array([[0, 2], [1, 3]])
-    for row, games in enumerate(chosen):
-        errors = []
-        for out in range(9):
-            kept = np.arange(9) != out
-            w = np.linalg.lstsq(x[kept][:, games], y[kept], rcond=None)[0]
-            errors.append(y[out] - x[out, games] @ w)
-        expected = np.sqrt(np.mean(np.square(errors)))
-        assert loo_errors(x, y, chosen)[row] == pytest.approx(expected)
-
-
-def test_a_subset_that_cannot_be_fitted_is_never_the_best():
-    x = np.ones((6, 3))
-    x[:, 2] = np.arange(6)
-    errors = loo_errors(x, np.arange(6.0), np.array([[0, 1], [0, 2]]))
-    assert errors[0] == np.inf
-    assert errors[1] == pytest.approx(0, abs=1e-9)
 
 
 def test_random_play_and_below_is_zero_and_human_is_two():
