@@ -287,9 +287,9 @@ class SoftActorCritic(Behaviour):
         return -(weight * value).mean(), entropy.detach()
 
     def move_target(self) -> None:
-        """Moves the targets a little after every update, or copies them now and then."""
+        """Moves the targets a little after every update but the first, or copies them at times."""
         rate = self.settings.target_rate
-        if rate is None:
+        if rate is None or self.updates == 0:
             super().move_target()
             return
         with torch.no_grad():

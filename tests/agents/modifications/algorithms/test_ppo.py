@@ -1,18 +1,22 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from agents.assemble import AssemblyError, assemble
 from agents.config import agent_config
+from agents.dreamer.imagination import Imagination
 from agents.dreamer.optimiser import Optimiser
 from agents.modifications.algorithms.ppo import (
     PPO,
+    ClippedEpochs,
     Dreamed,
     clipped_error,
     clipped_surrogate,
     normalised,
 )
+from agents.parts import Parts
 
 
 def test_the_gradient_is_zero_where_the_ratio_has_gone_too_far_in_the_paying_direction():
@@ -112,6 +116,53 @@ def test_it_makes_epochs_times_minibatches_steps_of_each_network(
     # twelve large steps leave the policy that dreamed
     assert 0 < metrics["ppo/clipped_share"] < 1
     assert metrics["ppo/kl"] > 0
+
+
+@pytest.fixture
+def after_a_dream(make_agent, random_batch):
+    """The rule of PPO with its learner, and what one dream leaves to be learned from."""
+
+    def make(**settings):
+        rule = ClippedEpochs(PPO(**settings))
+        agent = make_agent(parts=Parts(agent_config("micro")).with_rule("ppo", rule))
+        posteriors, _ = agent.train_world_model(random_batch(2, 6))
+        learner, generator = agent.behaviour, torch.Generator().manual_seed(0)
+        shapes = learner.uniforms_shapes(12)
+        draws = {one: torch.rand(*shape, generator=generator) for one, shape in shapes.items()}
+        trajectory = Imagination(agent.world_model, posteriors).dream(learner.act, draws)
+        return rule, learner, Dreamed.by(learner, trajectory, learner.targets(trajectory))
+
+    return make
+
+
+def test_a_step_tells_how_far_the_policy_has_gone(after_a_dream):
+    # every ratio is 1.5: the KL is told as ρ - 1 - ln ρ, and what has an advantage is clipped
+    rule, learner, dreamed = after_a_dream(clip=0.2)
+    further = replace(dreamed, log_probability=dreamed.log_probability - math.log(1.5))
+    told = rule._step(learner, further)
+    assert float(told["ppo/kl"]) == pytest.approx(1.5 - 1 - math.log(1.5), rel=1e-4)
+    share = float((dreamed.advantage > 0).float().mean())
+    assert 0 < share < 1
+    assert float(told["ppo/clipped_share"]) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("value_clip", "error"), [(None, 0.0), (0.25, 0.75), (2.0, 0.0)])
+def test_a_step_holds_values_near_those_of_the_critic_that_dreamed(
+    after_a_dream, value_clip, error
+):
+    # values are right, but 1 above what they were: held at most value_clip above that
+    rule, learner, dreamed = after_a_dream(value_clip=value_clip)
+    risen = replace(dreamed, value=dreamed.value - 1.0, returns=dreamed.value)
+    expected = float(0.5 * error**2 * dreamed.weight.mean())
+    assert float(rule._step(learner, risen)["critic_loss"]) == pytest.approx(
+        expected, rel=1e-5, abs=1e-9
+    )
+
+
+def test_a_tuned_weight_begins_where_the_bases_stays(make_agent):
+    config = agent_config("micro", entropy_scale=0.02)
+    agent = make_agent(parts=assemble(config, [PPO(target_entropy=0.5)]))
+    assert float(agent.behaviour.entropy_weight()) == pytest.approx(0.02)
 
 
 def test_more_minibatches_than_dreams_are_refused():

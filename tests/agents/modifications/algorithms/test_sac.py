@@ -152,9 +152,22 @@ def test_each_loss_reaches_its_networks_alone(make_sac):
     assert not any(p.requires_grad for p in learner.target_critic.parameters())
 
 
-def test_slow_critics_move_by_their_rate(make_sac):
+def test_the_twins_are_not_alike(make_sac):
+    config, actions = agent_config("micro"), CategoricalActions(ACTIONS)
+    learner = SoftActorCritic(SAC(), config, actions, Streams(0))
+    one, other = (twin.layers[0].weight for twin in learner.critic)
+    assert not torch.equal(one, other)
+
+
+def test_slow_critics_begin_as_copies_and_move_by_their_rate(make_sac, perturb):
     learner = make_sac(SAC(target_rate=0.25))
+    learner.count_update()
+    for now, source in zip(
+        learner.target_critic.parameters(), learner.critic.parameters(), strict=True
+    ):
+        assert torch.equal(now, source)
     before = [p.clone() for p in learner.target_critic.parameters()]
+    perturb(learner.critic)
     for _ in range(2):
         learner.count_update()
     pairs = zip(before, learner.critic.parameters(), strict=True)
