@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -81,6 +81,29 @@ def options_of(**words: Any) -> "Options":
         return Options(**words)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
+
+
+def refuse_unread(
+    context: typer.Context, kinds: Sequence[str], unread: Mapping[str, frozenset[str]]
+) -> None:
+    """Refuses a shared option that changes nothing in any of the tables or figures asked for.
+
+    Args:
+        context: The command line.
+        kinds: What is asked for; at least one.
+        unread: By kind, the options that change nothing in it.
+
+    Raises:
+        CommandError: If the command line has such an option.
+    """
+    from ablate.cli.output import CommandError
+
+    idle = frozenset.intersection(*(unread.get(kind, frozenset()) for kind in kinds))
+    for name in given(context, tuple(sorted(idle))):
+        raise CommandError(
+            f"--{name} changes nothing in {' or '.join(kinds)}: leave it out. (Bootstraps alone "
+            "have resamples and a seed; curves and costs are no scores.)"
+        )
 
 
 def given(context: typer.Context, names: tuple[str, ...]) -> list[str]:

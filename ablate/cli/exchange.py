@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.asking import NAMES, asks, given
+from ablate.cli.asking import NAMES, asks, given, refuse_unread
 from ablate.cli.options import DATABASE, DatabaseOption, StudyNameArgument
 
 FORMATS_IN = "dreamer-json, rliable-json, csv, wide, parquet, tensorboard or sqlite"
@@ -179,17 +179,26 @@ def export(
     csv, parquet, dreamer-json and tensorboard hold whole curves; rliable-json and wide where they
     end, or are at --at; sqlite everything.
     """
-    from ablate.cli.output import check_folder
+    from ablate.cli.output import CommandError, check_folder
     from ablate.study_files import study_name
     from results.database.engine import open_database
     from results.exchange import exporting
     from results.exchange.formats import OUT, SQLITE, TABLES, format_named
     from results.statistics.study_data import load
+    from results.tables import FORMATS as TABLE_FORMATS
+    from results.tables import UNREAD
 
+    if format in TABLE_FORMATS and format not in OUT:
+        raise CommandError(
+            f"Nothing is exported as {format}: `ablate table {study} --format {format} --output "
+            f"{output}` writes a table so. Files of runs are {FORMATS_IN}."
+        )
     check_folder(output)
     engine = open_database(db)
     name = study_name(study)
-    if format not in TABLES:
+    if format in TABLES:
+        refuse_unread(context, [kind or "hns"], UNREAD)
+    else:
         only = "only latex and markdown print tables; leave it out"
         _refuse(context, ("kind", *OF_NUMBERS), only)
     if format == SQLITE:

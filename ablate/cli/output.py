@@ -17,6 +17,17 @@ class CommandError(Exception):
     """A command that cannot do what its options ask; one paragraph with the remedy."""
 
 
+def check_file(output: Path | None) -> None:
+    """Refuses what cannot become a file, before anything is computed.
+
+    Raises:
+        CommandError: If it is a folder, or the folder around it does not exist.
+    """
+    if output is not None and output.is_dir():
+        raise CommandError(f"--output {output} is a folder: name a file in it.")
+    check_folder(output)
+
+
 def check_folder(output: Path | None) -> None:
     """Refuses a place in a folder that is not there, before anything is computed.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.asking import asks, given
+from ablate.cli.asking import asks, given, refuse_unread
 from ablate.cli.options import (
     DATABASE,
     DatabaseOption,
@@ -74,6 +74,7 @@ def status(
 
 @asks
 def table(
+    context: typer.Context,
     study: StudyNameArgument,
     options: "Options",
     kind: Annotated[
@@ -88,16 +89,22 @@ def table(
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Print a table of results."""
-    from ablate.cli.output import CommandError, check_folder
-    from ablate.study import nearest
+    from ablate.cli.output import CommandError, check_file
     from ablate.study_files import study_name
     from results.database.engine import open_database
+    from results.statistics.errors import nearest
     from results.statistics.study_data import load
-    from results.tables import FORMATS, build, render
+    from results.tables import FORMATS, UNREAD, build, render
 
     if format not in FORMATS:
-        raise CommandError(f"There is no format {format!r}; {nearest(format, FORMATS)}.")
-    check_folder(output)
+        raise CommandError(
+            f"A table has no format {format!r}: {nearest(format, FORMATS)} `ablate export` writes "
+            "runs into files of other formats, `ablate plot` draws."
+        )
+    if json and given(context, ("format",)) and format != "json":
+        raise CommandError(f"--json and --format {format}: give one of them.")
+    refuse_unread(context, [kind], UNREAD)
+    check_file(output)
     data = load(open_database(db), study_name(study))
     text = render(build(kind, data, options), "json" if json else format)
     if output is None:
@@ -135,8 +142,8 @@ def plot(
         list[str] | None,
         typer.Option(
             help="curves, aggregates, profiles, improvement, efficiency, setting, effects, "
-            "interactions, interference, pairs, combinations, one_at_a_time or waterfall; repeat "
-            "for several, all unless given.",
+            "interactions, interference, pairs, combinations, one_at_a_time or waterfall; several "
+            "with commas between them, all unless given.",
             show_default=False,
         ),
     ] = None,
@@ -166,12 +173,20 @@ def plot(
     from ablate.cli.output import CommandError, check_folder
     from ablate.study_files import study_name
     from results.database.engine import open_database
-    from results.figures import KINDS, draw, save
-    from results.statistics.errors import IncompleteStudy, StatisticsError
+    from results.figures import FORMATS, KINDS, UNREAD, draw, save
+    from results.statistics.errors import IncompleteStudy, StatisticsError, nearest
     from results.statistics.study_data import load
 
     check_folder(output)
     wanted_formats = [word.strip() for word in format.split(",")]
+    for wanted in wanted_formats:
+        if wanted not in FORMATS:
+            raise CommandError(
+                f"A figure has no format {wanted!r}: {nearest(wanted, FORMATS)} Its numbers are "
+                "written as CSV beside it; `ablate table` prints them in other formats."
+            )
+    if output is not None and output.is_file():
+        raise CommandError(f"--output {output} is a file: figures need a folder.")
     if study == DREAMS:
         _refuse_options_of_studies(context)
         _plot_dreams(run, output or Path(f"{DREAMS}_figures"), wanted_formats, db)
@@ -181,12 +196,14 @@ def plot(
             f"`ablate plot {study}` draws a study and takes no run. `ablate plot dreams {run}` "
             "draws the dreams of a run."
         )
+    kinds = [part.strip() for word in kind or KINDS for part in word.split(",")]
+    refuse_unread(context, kinds, UNREAD)
     options = replace(options, columns=columns)
     name = study_name(study)
     data = load(open_database(db), name)
     folder = output if output is not None else Path(f"{name}_figures")
     drawn = []
-    for wanted in kind or KINDS:
+    for wanted in kinds:
         try:
             drawn.append(draw(wanted, data, options))
         except IncompleteStudy:
@@ -235,6 +252,7 @@ def _refuse_options_of_studies(context: typer.Context) -> None:
 def report(
     study: StudyNameArgument,
     options: "Options",
+    format: Annotated[str, typer.Option(help="html: a report is a page.")] = "html",
     output: OutputOption = None,
     watch: Annotated[
         bool,
@@ -246,11 +264,16 @@ def report(
     db: DatabaseOption = DATABASE,
 ) -> None:
     """Write one HTML file with every table and figure."""
-    from ablate.cli.output import check_folder
+    from ablate.cli.output import CommandError, check_file
     from ablate.study_files import study_name
     from results.database.engine import open_database
 
-    check_folder(output)
+    if format != "html":
+        raise CommandError(
+            f"A report has no format {format!r}: it is one HTML page. `ablate table {study} "
+            "--format ...` and `ablate export` write its numbers in others."
+        )
+    check_file(output)
     if watch:
         _watch(open_database(db), study_name(study), output, options, every)
         return

@@ -24,7 +24,7 @@ from results.statistics.errors import StatisticsError, UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
-__all__ = ["FORMATS", "KINDS", "Drawn", "draw", "draw_dreams", "save"]
+__all__ = ["FORMATS", "KINDS", "UNREAD", "Drawn", "draw", "draw_dreams", "save"]
 
 _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "curves": draw_curves,
@@ -42,6 +42,14 @@ _DRAW: Final[Mapping[str, Callable[[StudyData, Options], Drawn]]] = {
     "waterfall": draw_waterfall,
 }
 KINDS: Final = tuple(_DRAW)
+_NO_BOOTSTRAP: Final = frozenset({"resamples", "seed"})
+UNREAD: Final[Mapping[str, frozenset[str]]] = {
+    "curves": _NO_BOOTSTRAP | {"ci", "measure"},
+    **dict.fromkeys(
+        ("setting", "pairs", "combinations", "one_at_a_time", "waterfall"), _NO_BOOTSTRAP
+    ),
+}
+"""The options that change nothing in a figure; those of `Options` that are not here do."""
 ONE_COLUMN: Final = ("curves", "aggregates", "profiles", "improvement", "efficiency", "setting")
 """The figures that can be drawn for one column of a paper."""
 

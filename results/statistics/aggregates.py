@@ -92,12 +92,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "iqm": iqm,
     "optimality_gap": optimality_gap,
 }
-"""What tables and figures show."""
+"""What tables and figures of aggregates show."""
 CLIPPED: Final[Mapping[str, Metric]] = {
     "clipped_mean": clipped_mean,
     "human_gap": human_gap,
 }
-"""What is in the numbers besides."""
+"""What is in their numbers, and below the table of scores, besides."""
 ALL: Final = {**METRICS, **CLIPPED}
 LOWER_IS_BETTER: Final = ("optimality_gap", "human_gap")
 

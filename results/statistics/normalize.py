@@ -63,6 +63,11 @@ class Normalization:
     references: Mapping[str, Reference]
     declared: Mapping[str, Reference] = field(default_factory=dict)
 
+    @property
+    def human(self) -> bool:
+        """Whether 1 is a human on any of the games; else they all declare their own returns."""
+        return self.id != DECLARED
+
     def __contains__(self, game: str) -> bool:
         return game in self.declared or game_key(game) in self.references
 

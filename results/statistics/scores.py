@@ -376,7 +376,7 @@ def _refuse_what_is_no_number(rows: pd.DataFrame) -> None:
 def _missing(frame: pd.DataFrame, data: StudyData) -> tuple[Missing, ...]:
     runs, absent = data.runs, "in no file" if data.sources else "not submitted"
     states = {
-        (arm, game, seed): "ended early" if data.sources else str(state)
+        (arm, game, seed): "no point there" if data.sources else str(state)
         for arm, game, seed, state in zip(
             runs["arm"], runs["game"], runs["seed"], runs["state"], strict=True
         )
@@ -406,7 +406,7 @@ def _incomplete(data: StudyData, options: Options, scores: Scores) -> str:
         points = listed([f"{int(point):,}" for point in written])
         paragraph += f" Evaluations were written at {points} env frames."
     if len(missing) == len(scores.frame):
-        return f"{paragraph} There is nothing to show yet."
+        return f"{paragraph} There is nothing to show{'' if data.sources else ' yet'}."
     remedy = "Compare at an earlier point, with --at" if data.sources else "Let the study finish"
     return f"{paragraph} {remedy}, or ask for a partial answer, with --partial."
 

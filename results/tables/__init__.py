@@ -1,6 +1,7 @@
 """Tables of a study: build one from its data, render it in any format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from results.statistics.errors import UnknownName, nearest
 from results.statistics.options import Options
@@ -20,8 +21,13 @@ _BUILDERS: dict[str, Callable[[StudyData, Options], Table]] = {
     "compute": compute_table,
 }
 KINDS = tuple(_BUILDERS)
+UNREAD: Final[Mapping[str, frozenset[str]]] = {
+    "scores": frozenset({"resamples", "seed"}),
+    "compute": frozenset({"at", "norm", "measure", "ci", "resamples", "seed"}),
+}
+"""The options that change nothing in a table; those of `Options` that are not here do."""
 
-__all__ = ["FORMATS", "KINDS", "Table", "build", "render", "rich_table"]
+__all__ = ["FORMATS", "KINDS", "UNREAD", "Table", "build", "render", "rich_table"]
 
 
 def build(kind: str, data: StudyData, options: Options) -> Table:

@@ -10,6 +10,11 @@ from results.statistics.options import Options
 from results.statistics.scores import Matrices, Scores
 from results.statistics.study_data import StudyData
 
+CLIPPED = (
+    "The clipped mean counts each game's mean between 0 and 1; the human gap is how far the means "
+    "of the games, each counted at most 1, fall short of 1 on average."
+)
+
 
 def compared(data: StudyData, scores: Scores, options: Options) -> str:
     """Protocol, where the arms are compared, what a run's score is, and what is missing."""

@@ -1,11 +1,12 @@
 """Tables of scores: games down, arms across; raw returns, or human-normalised."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from results.statistics.aggregates import (
+    CLIPPED,
     LOWER_IS_BETTER,
     Aggregate,
     Aggregates,
@@ -33,6 +34,8 @@ NAMES = {
     "median": "median",
     "iqm": "IQM",
     "optimality_gap": "optimality gap",
+    "clipped_mean": "clipped mean",
+    "human_gap": "human gap",
 }
 ALL_GAMES = "all games"
 BEST = "the best of the {line}; no test is implied."
@@ -78,13 +81,14 @@ def hns_table(data: StudyData, options: Options) -> Table:
     scores = collect(data, options)
     cells = _cells(scores, scores.hns, options.ci)
     aggregates = study_aggregates(scores, options)
+    clipped = tuple(CLIPPED) if scores.normalization.human else ()
+    metrics = (*aggregates.shown, *clipped)
     rows = [
         (Entry(_labelled(scores, game)), *_game_row(scores, cells, game, digits=3))
         for game in scores.games
     ]
     below = [
-        (Entry(NAMES[metric]), *_aggregate_entries(aggregates.of(metric)))
-        for metric in aggregates.shown
+        (Entry(NAMES[metric]), *_aggregate_entries(aggregates.of(metric))) for metric in metrics
     ]
     return Table(
         kind="hns",
@@ -96,8 +100,9 @@ def hns_table(data: StudyData, options: Options) -> Table:
             captions.bootstrap(aggregates),
             captions.uneven(aggregates),
             captions.few_games(aggregates),
+            captions.CLIPPED if clipped else "",
         ),
-        frame=pd.concat([_frame(cells), _aggregate_frame(aggregates)], ignore_index=True),
+        frame=pd.concat([_frame(cells), _aggregate_frame(aggregates, metrics)], ignore_index=True),
         layout=Layout(
             ("game", *scores.arms),
             tuple(rows + below),
@@ -126,7 +131,9 @@ def aggregates_table(data: StudyData, options: Options) -> Table:
             captions.bootstrap(aggregates),
             captions.uneven(aggregates),
             captions.few_games(aggregates),
-            "Clipped variants are in csv and json.",
+            "The clipped mean and the human gap: --kind hns, or --format csv."
+            if scores.normalization.human
+            else "",
         ),
         frame=aggregates_frame(aggregates),
         layout=Layout(
@@ -144,8 +151,7 @@ def _runs(one: Aggregate) -> str:
 
 def _scale(scores: Scores) -> str:
     """What kind of scores they are, for a title."""
-    own = scores.normalization.declared
-    return "Human-normalised" if len(own) < len(scores.games) else "Normalised"
+    return "Human-normalised" if scores.normalization.human else "Normalised"
 
 
 def _upper(scores: Scores) -> str:
@@ -192,10 +198,10 @@ def _frame(cells: Mapping[Cell, Estimate]) -> pd.DataFrame:
     )
 
 
-def _aggregate_frame(aggregates: Aggregates) -> pd.DataFrame:
+def _aggregate_frame(aggregates: Aggregates, metrics: Sequence[str]) -> pd.DataFrame:
     """The aggregates as rows of a table of cells."""
     frame = aggregates_frame(aggregates).rename(columns={"metric": "statistic"})
-    shown = frame[frame["statistic"].isin(aggregates.shown)]
+    shown = frame[frame["statistic"].isin(metrics)]
     return shown.assign(game=ALL_GAMES, sd=np.nan)[
         ["arm", "game", "statistic", "runs", "value", "low", "high", "sd", "note"]
     ]

@@ -202,6 +202,18 @@ def names(folder: Path) -> set[str]:
         (("export", "pub", "-o", "none/a"), "there is no folder none"),
         (("export", "pub", "-o", "a", "-f", "xls"), "There is no format 'xls'"),
         (("export", "none", "-o", "a"), "There is no study 'none'"),
+        (("export", "pub", "-o", "a", "-f", "html"), "`ablate table pub --format html --output"),
+        (("export", "pub", "-o", "a", "-f", "latex", "--kind", "compute", "--at", "4"), "--at"),
+        (("table", "pub", "--format", "svg"), "A table has no format 'svg'"),
+        (("table", "pub", "--format", "csv", "--json"), "--json and --format csv"),
+        (("table", "pub", "--output", "."), "is a folder: name a file in it"),
+        (("table", "pub", "--kind", "scores", "--seed", "1"), "--seed changes nothing in scores"),
+        (("table", "pub", "--kind", "compute", "--at", "4"), "--at changes nothing in compute"),
+        (("plot", "pub", "--format", "png,html"), "A figure has no format 'html'"),
+        (("plot", "pub", "--output", "curves.json"), "is a file: figures need a folder"),
+        (("plot", "pub", "--kind", "curves,setting", "--seed", "1"), "in curves or setting"),
+        (("report", "pub", "--format", "markdown"), "A report has no format 'markdown'"),
+        (("report", "pub", "--output", "."), "is a folder: name a file in it"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_paragraph(

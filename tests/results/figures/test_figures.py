@@ -335,3 +335,19 @@ def test_the_mean_height_of_curves_is_named_as_such(noisy_data, words_of):
     drawn = figures.draw("improvement", noisy_data, Options(resamples=50, measure="auc"))
     assert "mean height of its evaluation curve" in drawn.caption
     assert any("mean height up to 400,000" in text for text in words_of(drawn.figure))
+
+
+@pytest.mark.parametrize("kind", sorted(figures.UNREAD))
+def test_options_named_as_unread_change_nothing_in_a_figure(kind, make_study, make_data):
+    study = make_study(seeds=range(3), designs=("factorial",))
+    levels = [dataclasses.replace(a, agent=f'{{"x": {i}}}') for i, a in enumerate(study.arms)]
+    study = dataclasses.replace(study, arms=tuple(levels))
+    data = make_data(study, lambda on, game, seed: len(on) * (1 + seed) / 5)
+    other = {"ci": 0.8, "resamples": 77, "seed": 3, "measure": "auc"}
+    one, two = (
+        figures.draw(kind, data, Options(**{k: v for k, v in words.items() if k in unread}))
+        for words in ({}, other)
+        for unread in [figures.UNREAD[kind]]
+    )
+    assert one.numbers.equals(two.numbers)
+    assert one.caption == two.caption

@@ -109,7 +109,7 @@ def test_of_an_imported_study_the_runs_that_its_files_hold_are_asked_for(data):
 def test_an_imported_run_that_ended_early_is_missing(data):
     stopped = (data.evaluations["arm"] == "full") & data.evaluations["final"]
     early = dataclasses.replace(data, evaluations=data.evaluations[~stopped], sources=(SOURCE,))
-    with pytest.raises(IncompleteStudy, match=r"^6 of 24 .* \(6 ended early\): .*at an earlier"):
+    with pytest.raises(IncompleteStudy, match=r"^6 of 24 .*\(6 no point there\): .*earlier"):
         collect(early, Options())
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from results.database.records import NormalizationRow
+from results.statistics.aggregates import ALL
 from results.statistics.errors import IncompleteStudy, UnknownGame
 from results.statistics.options import Options
 from results.tables import build
@@ -34,6 +35,8 @@ def test_games_are_rows_and_arms_are_columns(data):
         "median",
         "IQM",
         "optimality gap",
+        "clipped mean",
+        "human gap",
     ]
     assert table.layout.blocks == (2,)
 
@@ -46,8 +49,10 @@ def test_the_best_of_a_row_is_emphasised_and_for_the_gap_that_is_the_least(data)
     rows = build("hns", data, FAST).layout.rows
     assert [[entry.best for entry in row] for row in rows] == [
         [False, False, True, False, False]
-    ] * 6
-    assert rows[-1][2].text.startswith("0.100")
+    ] * 8
+    assert rows[5][2].text.startswith("0.100")
+    assert [row[0].text for row in rows[-2:]] == ["clipped mean", "human gap"]
+    assert rows[-1][2].text == rows[5][2].text  # no run is better than human
 
 
 def test_raw_returns_stand_beside_the_random_player_and_the_human(data):
@@ -74,11 +79,11 @@ def test_raw_returns_of_a_game_without_references_are_shown(data):
 
 def test_the_frame_has_full_precision_and_a_row_per_cell(data):
     frame = build("hns", data, FAST).frame
-    assert len(frame) == 2 * 4 + 4 * 4
+    assert len(frame) == 2 * 4 + 6 * 4
     row = frame.query("arm == 'base' and game == 'Pong'").iloc[0]
     assert row["value"] == pytest.approx(0.1, rel=1e-12)
     assert row["runs"] == 3
-    assert set(frame["statistic"]) == {"mean", "median", "iqm", "optimality_gap"}
+    assert set(frame["statistic"]) == set(ALL)
 
 
 def test_the_caption_says_how_the_numbers_were_made(data):
@@ -137,7 +142,7 @@ def test_runs_of_different_seeds_are_aggregated(make_study, make_data):
     gone = [(arm.name, game, seed) for arm in study.arms for game, seed in APART]
     data = make_data(study, lambda on, g, s: 0.5, missing=gone)
     table = build("hns", data, Options(resamples=50, partial=True))
-    assert [row[1] for row in texts(table)] == ["0.500"] * 6
+    assert [row[1] for row in texts(table)] == ["0.500"] * 8
     assert "One seed: no interval." in table.caption
 
 

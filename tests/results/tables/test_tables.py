@@ -4,7 +4,7 @@ import pytest
 
 from results.statistics.errors import UnknownName
 from results.statistics.options import Options
-from results.tables import FORMATS, KINDS, build, render
+from results.tables import FORMATS, KINDS, UNREAD, build, render
 
 
 def test_the_kinds_are_those_that_the_command_line_offers():
@@ -42,3 +42,27 @@ def test_frames_hold_numbers_and_words_and_nothing_else(noisy_data, kind):
 def test_an_unknown_kind_is_refused_with_the_nearest(noisy_data):
     with pytest.raises(UnknownName, match="did you mean 'scores'"):
         build("score", noisy_data, Options())
+
+
+CHANGED = {
+    "at": 200_000,
+    "norm": "nature2015",
+    "ci": 0.8,
+    "resamples": 77,
+    "seed": 3,
+    "measure": "auc",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_option_changes_a_table_unless_it_is_named_as_unread(kind, make_study, make_data):
+    data = make_data(make_study(seeds=range(3)), lambda on, game, seed: len(on) * (1 + seed) / 5)
+
+    def words(**options):
+        data.memory.clear()
+        table = build(kind, data, Options(**{"resamples": 20, **options}))
+        return table.frame.to_csv() + table.caption
+
+    plain = words()
+    unread = {name for name, value in CHANGED.items() if words(**{name: value}) == plain}
+    assert unread == UNREAD.get(kind, frozenset())
