@@ -42,6 +42,8 @@ def silent(engine: Engine, study: str) -> tuple[Silent, ...]:
         run_id: RunSpec.from_json(text).proofs
         for run_id, text in reading.specifications(engine, study).items()
     }
+    if not any(proofs.values()):
+        return ()
     acted = _acted(engine, study, {proof for own in proofs.values() for proof in own.values()})
     return tuple(
         Silent(run["run_id"], run["arm"], run["game"], run["seed"], name, proof[0])

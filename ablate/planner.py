@@ -1,7 +1,7 @@
 """The planner: assembles every arm, asks the database what exists, estimates the time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
@@ -16,7 +16,7 @@ from ablate.resolution import (
     resolve,
     resolved_levels,
 )
-from ablate.runspec import RunSpec, canonical_json
+from ablate.runspec import ArmTexts, RunSpec, canonical_json
 from ablate.speed import Speed
 from ablate.study import LARGEST_NUMBER, Study, StudyError, StudyFile
 from agents import AGENT_VERSION
@@ -164,7 +164,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
     check_that_all_act(resolution)
     study = resolution.effective
     arms: dict[str, PlannedArm] = {}
-    specs: dict[str, RunSpec] = {}
+    texts: dict[str, ArmTexts] = {}
     undefined: list[UndefinedArm] = []
     for arm in grid.arms(study):
         found = build_arm(resolution, arm)
@@ -172,21 +172,22 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
             undefined.append(found)
             continue
         parts, modifications = found
-        specs[arm.name] = _spec(resolution, parts, modifications)
-        arms[arm.name] = _planned_arm(resolution, arm, parts, specs[arm.name])
+        spec = _spec(resolution, parts, modifications)
+        arms[arm.name] = _planned_arm(resolution, arm, parts, spec)
+        texts[arm.name] = ArmTexts(spec)
     if not arms:
         raise file.error("designs", f"has no cell that is an agent: {undefined[0].reason}.")
     records = tuple(arm.record for arm in arms.values())
     _check_that_arms_differ(file, records)
     levels = resolved_levels(resolution)
     declared = _declared(resolution.tasks)
-    cells = [cell for cell in grid.cells(study) if cell.arm in specs]
+    cells = [cell for cell in grid.cells(study) if cell.arm in arms]
     return AssembledStudy(
         file=file,
         study=_study_record(resolution, records),
         protocol=resolution.protocol,
         budget=resolution.budget,
-        runs=tuple(_run_record(specs[cell.arm], cell, arms[cell.arm]) for cell in cells),
+        runs=tuple(_run_record(texts[cell.arm], cell, arms[cell.arm]) for cell in cells),
         arms=arms,
         undefined=tuple(undefined),
         levels=levels,
@@ -342,14 +343,13 @@ def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunS
     )
 
 
-def _run_record(spec: RunSpec, cell: grid.Cell, arm: PlannedArm) -> RunRecord:
-    own = replace(spec, game=cell.game, seed=cell.seed)
+def _run_record(texts: ArmTexts, cell: grid.Cell, arm: PlannedArm) -> RunRecord:
     return RunRecord(
-        identity=own.identity,
+        identity=texts.identity(cell.game, cell.seed),
         arm=cell.arm,
         game=cell.game,
         seed=cell.seed,
-        specification=own.to_json(),
+        specification=texts.specification(cell.game, cell.seed),
         memory_bytes=min(arm.memory_bytes[cell.game], LARGEST_NUMBER),
     )
 

@@ -1,5 +1,6 @@
 """How a plan and a submission are put into words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -84,12 +85,13 @@ def plan_tables(plan: Plan, *, slots: int, devices: Sequence[Device]) -> list[An
         for level in assembled.levels
         for one in level.modifications
     ]
+    runs = Counter(run.run.arm for run in plan.runs)
     arms: list[tuple[str, str, int | str, int]] = [
         (
             name,
             ", ".join(arm.record.toggles) or "none",
             arm.updates,
-            sum(run.run.arm == name for run in plan.runs),
+            runs[name],
         )
         for name, arm in assembled.arms.items()
     ]

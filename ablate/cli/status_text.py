@@ -17,6 +17,9 @@ from results.database.usage import Usage
 MOST_LISTED = 50
 """Runs that are listed one by one; of more, `--json` tells."""
 
+MOST_COLUMNS = 5
+"""Games that have a column each; more do not fit into a terminal."""
+
 STATES = tuple(state.value for state in RunState)
 
 
@@ -110,13 +113,7 @@ def study_tables(
     standing = Standing(runs)
     things: list[Any] = [f"{study.name}: {study.question}", _counts(runs)]
     things += _time_left(standing)
-    finished = runs[runs["state"] == RunState.FINISHED.value]
-    done, there = _cells(finished), _cells(runs)
-    cells = [
-        (arm.name, *(f"{done[arm.name, game]}/{there[arm.name, game]}" for game in study.games))
-        for arm in study.arms
-    ]
-    things.append(table("Finished runs", ["arm", *(f"#{game}" for game in study.games)], cells))
+    things.append(_finished(study, runs))
     things += _running(study, runs)
     if standing.failures:
         rows_failed = [
@@ -171,6 +168,30 @@ def _time_left(standing: Standing) -> list[str]:
     if seconds is None:
         return [f"{counted(workers, 'worker')}; no run is finished, so nobody knows how long."]
     return [f"{counted(workers, 'worker')}; about {duration(seconds)} left, as runs took so far."]
+
+
+def _finished(study: StudyRecord, runs: pd.DataFrame) -> Any:
+    """How many runs are finished, of how many: per game too where there are few."""
+    done = _cells(runs[runs["state"] == RunState.FINISHED.value])
+    there = _cells(runs)
+    if len(study.games) <= MOST_COLUMNS:
+        rows = [
+            (
+                arm.name,
+                *(f"{done[arm.name, game]}/{there[arm.name, game]}" for game in study.games),
+            )
+            for arm in study.arms
+        ]
+        return table("Finished runs", ["arm", *(f"#{game}" for game in study.games)], rows)
+    rows = [
+        (arm.name, f"{_of_arm(done, arm.name, study):,}/{_of_arm(there, arm.name, study):,}")
+        for arm in study.arms
+    ]
+    return table("Finished runs", ["arm", f"#all {len(study.games)} games"], rows)
+
+
+def _of_arm(cells: Counter[tuple[str, str]], arm: str, study: StudyRecord) -> int:
+    return sum(cells[arm, game] for game in study.games)
 
 
 def _running(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:

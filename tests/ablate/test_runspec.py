@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.runspec import RunSpec, canonical_json, differences, plain, read_json
+from ablate.runspec import ArmTexts, RunSpec, canonical_json, differences, plain, read_json
 
 SPEC = RunSpec(
     agent={"config": {"units": 16, "clip": math.inf}, "views": [{"name": "random_shift"}]},
@@ -44,6 +44,15 @@ def test_every_determinant_changes_the_identity(change: dict[str, object]) -> No
     other = replace(SPEC, **change)
     assert other.identity != SPEC.identity
     assert (other.arm_identity == SPEC.arm_identity) == bool({"game", "seed"} & change.keys())
+
+
+@given(st.text(), st.integers(min_value=0))
+def test_the_texts_of_an_arm_are_those_of_its_runs(game: str, seed: int) -> None:
+    own = replace(SPEC, game=game, seed=seed)
+    texts = ArmTexts(replace(SPEC, proofs={"random_shift": ("shifted", 0.0)}))
+    assert texts.identity(game, seed) == own.identity
+    proved = replace(own, proofs={"random_shift": ("shifted", 0.0)})
+    assert texts.specification(game, seed) == proved.to_json()
 
 
 def test_how_an_agent_is_spelled_does_not_change_the_identity() -> None:

@@ -1,86 +1,134 @@
 """Random `kill -9` over a running study of fast, made-up runs; then every point is counted.
 
-    python tests/benchmarks/kills.py [KILLS] [RUNS] [SEED]
+    PYTHONPATH=. python tests/benchmarks/kills.py [KILLS] [RUNS] [SEED]
 
-Workers and schedulers are killed at moments drawn uniformly, until so many have died; then the
-rest is worked off in peace. Each run writes the points 4, 8, ... of a curve whose values are
-known, saves itself on the way and goes on from there. Prints what was lost (a run that is not
-finished, a point that is missing or wrong) and what was doubled (a run with two finished
-attempts, a point that is there twice), and exits with 1 if anything was.
+A scheduler and its two workers (a worker trains by itself: it has no child) are killed, whichever
+is hit, at moments drawn uniformly, until so many have died; then the rest is worked off in peace.
+Processes are forked with everything imported, so that they are hit while they work, and not while
+they start. Each run writes the points 4, 8, ... of a curve whose values are known, saves itself
+on the way and goes on from there. Prints what was lost (a run that is not finished, a point that
+is missing or wrong) and what was doubled (a run with two finished attempts, a point that is there
+twice), and exits with 1 if anything was.
 """
 
+import hashlib
+import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import psutil
 from claims import big_study
+from rich.console import Console
 from sqlalchemy import text
 
-from results.database import reading
+from ablate import processes, scheduler
+from ablate.devices import Slots, ThisMachine
+from ablate.placement import Placement
+from ablate.progress import PlainDisplay
+from results.database import control, queue, reading
 from results.database.engine import open_database, read
 from results.database.store import submit
 
 POINTS = 40
 SAVED_EVERY = 10
+SECONDS_PER_POINT = 0.02
+BETWEEN_KILLS = 1.0  # seconds at most; uniformly distributed
 STARTING = 0.1  # share of the moments at which a scheduler without workers is killed
+RETRIED_EVERY = 25  # kills: runs that were lost five times, or wait after a loss, are queued again
 
-WORKER = f"""
-import hashlib, json, sys, time
-from results.database import queue
-from results.database.engine import open_database
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["kills"])  # this file, with all that it imports
 
-def say(event, claim, **values):
-    values = {{"run_id": claim.run_id, "arm": claim.arm, "game": claim.game, "seed": claim.seed,
-              "number": claim.number, **values}}
-    print(json.dumps({{"event": event, **values}}), flush=True)
 
-engine = open_database(sys.argv[1])
-worker = queue.register_worker(engine, device="cpu", slot=0)
-while (claim := queue.claim(engine, worker)) is not None:
-    writer = queue.AttemptWriter(engine, claim)
-    say("started", claim)
-    done = 0
-    if claim.checkpoints:
-        writer.resume(claim.checkpoints[0])
-        done = claim.checkpoints[0].env_frames // 4
-    for point in range(done + 1, {POINTS} + 1):
-        writer.log({{"loss": claim.run_id + 1 / point}}, 4 * point)
-        if point % {SAVED_EVERY} == 0:
-            name = f"{{claim.run_id}}-{{point}}"
-            writer.checkpoint(4 * point, name, hashlib.sha256(name.encode()).hexdigest(), 1)
-        time.sleep(0.005)
-    writer.finish(1.0)
-    say("finished", claim, seconds=1.0)
-"""
+def work(database: str, messages: Connection) -> None:
+    """A worker of made-up runs."""
 
-SCHEDULER = """
-import sys
-from rich.console import Console
-from ablate import processes, scheduler
-from ablate.devices import Slots, ThisMachine
-from ablate.placement import Placement
-from ablate.progress import PlainDisplay
-from results.database import transitions
-from results.database.engine import open_database
+    def say(event: str, claim: queue.Claim, **values: object) -> None:
+        told = {"run_id": claim.run_id, "arm": claim.arm, "game": claim.game, "seed": claim.seed}
+        line = json.dumps({"event": event, **told, "number": claim.number, **values})
+        with suppress(BrokenPipeError):  # the scheduler was killed
+            os.write(messages.fileno(), line.encode() + b"\n")
 
-database, worker = sys.argv[1:]
-processes.worker_command = lambda **_: [sys.executable, worker, database]
-scheduler.MOST_CRASHES = scheduler.MOST_BARREN = 10**9  # they are killed on purpose
-scheduler.RECOVER_EVERY_S = 1.0
-engine = open_database(database)
-placement = Placement(engine, ThisMachine(), Slots({"cpu": 2}, 2))
-display = PlainDisplay(Console(file=open("/dev/null", "w")))
-scheduler.Scheduler(
-    engine, database=database, study=None, placement=placement, display=display
-).run()
-"""
+    engine = open_database(database)
+    worker = queue.register_worker(engine, device="cpu", slot=0)
+    while (claim := queue.claim(engine, worker)) is not None:
+        writer = queue.AttemptWriter(engine, claim)
+        say("started", claim)
+        done = 0
+        if claim.checkpoints:
+            writer.resume(claim.checkpoints[0])
+            done = claim.checkpoints[0].env_frames // 4
+        for point in range(done + 1, POINTS + 1):
+            writer.log({"loss": claim.run_id + 1 / point}, 4 * point)
+            if point % SAVED_EVERY == 0:
+                name = f"{claim.run_id}-{point}"
+                writer.checkpoint(4 * point, name, hashlib.sha256(name.encode()).hexdigest(), 1)
+            time.sleep(SECONDS_PER_POINT)
+        writer.finish(1.0)
+        say("finished", claim, seconds=1.0)
+
+
+class Forked:
+    """A worker for the scheduler: what it uses of `subprocess.Popen`, without a new Python."""
+
+    def __init__(self, command: list[str], **_: Any) -> None:
+        mine, its = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=work, args=(command[0], its))
+        self._process.start()
+        its.close()
+        self.pid = self._process.pid
+        self.stdout = os.fdopen(os.dup(mine.fileno()), "rb")
+
+    def poll(self) -> int | None:
+        """How it ended."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        assert self.pid is not None
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Waits until it has ended."""
+        self._process.join()
+
+
+def schedule(database: str) -> None:
+    """A scheduler of made-up workers."""
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # it runs
+    processes.worker_command = lambda **_: [database]
+    processes.subprocess.Popen = Forked  # type: ignore[misc, assignment]
+    scheduler.MOST_CRASHES = scheduler.MOST_BARREN = 10**9  # they are killed on purpose
+    scheduler.RECOVER_EVERY_S = 1.0
+    engine = open_database(database)
+    placement = Placement(engine, ThisMachine(), Slots({"cpu": 2}, 2))
+    with open(os.devnull, "w") as nowhere:
+        display = PlainDisplay(Console(file=nowhere))
+        scheduler.Scheduler(
+            engine, database=database, study=None, placement=placement, display=display
+        ).run()
+
+
+def started(database: Path) -> ForkServerProcess:
+    """A new scheduler."""
+    process = FORKS.Process(target=schedule, args=(str(database),))
+    process.start()
+    return process
 
 
 def verdict(database: Path, runs: int) -> list[str]:
@@ -111,57 +159,47 @@ def verdict(database: Path, runs: int) -> list[str]:
     return problems
 
 
-def victims(scheduler: "subprocess.Popen[bytes]") -> list[int]:
-    """The scheduler and its workers."""
-    with suppress(psutil.Error):
-        children = psutil.Process(scheduler.pid).children()
-        return [scheduler.pid, *(child.pid for child in children)]
-    return []
-
-
 def main(kills: int = 500, runs: int = 300, seed: int = 0) -> int:
     """Kills, waits, and prints the verdict; returns 1 if anything was lost or doubled."""
     rng = random.Random(seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        database, worker = Path(folder) / "ablate.sqlite", Path(folder) / "worker.py"
-        worker.write_text(WORKER)
+        database = Path(folder) / "ablate.sqlite"
         engine = open_database(database, create=True)
         submit(engine, *big_study(runs))
-        command = [sys.executable, "-c", SCHEDULER, str(database), str(worker)]
+        everything = control.Selection(study="big")
         killed = {"scheduler": 0, "worker": 0}
-        scheduler = subprocess.Popen(command)
+        process = started(database)
+        assert process.pid is not None
+        server = psutil.Process(psutil.Process(process.pid).ppid())  # every fork is its child
         while sum(killed.values()) < kills:
-            time.sleep(rng.uniform(0.0, 1.5))
-            if scheduler.poll() is not None:
-                left = reading.counts(engine, "big")
-                if left["finished"] == runs:
+            time.sleep(rng.uniform(0.0, BETWEEN_KILLS))
+            if not process.is_alive():
+                if reading.counts(engine, "big")["finished"] == runs:
                     break
-                scheduler = subprocess.Popen(command)
-                continue
-            there = victims(scheduler)
+                process = started(database)
+            there = [child.pid for child in server.children()]
             if not there or (len(there) == 1 and rng.random() > STARTING):
                 continue
-            pid = rng.choice(there)
+            victim = rng.choice(there)
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                killed["scheduler" if pid == scheduler.pid else "worker"] += 1
+                os.kill(victim, signal.SIGKILL)
+                killed["scheduler" if victim == process.pid else "worker"] += 1
+            if sum(killed.values()) % RETRIED_EVERY == 0:
+                control.retry(engine, everything)
+        left = reading.counts(engine, "big")["finished"]
         while reading.counts(engine, "big")["finished"] < runs:
-            with engine.begin() as connection:
-                connection.exec_driver_sql("PRAGMA query_only=OFF")
-                connection.exec_driver_sql("UPDATE run SET not_before = NULL")
-                connection.exec_driver_sql(
-                    "UPDATE run SET state = 'queued', losses = 0 WHERE state = 'failed'"
-                )
-            if scheduler.poll() is not None:
-                scheduler = subprocess.Popen(command)
+            control.retry(engine, everything)
+            if not process.is_alive():
+                process = started(database)
             time.sleep(1.0)
-        scheduler.wait()
+        process.join()
         engine.dispose()
         problems = verdict(database, runs)
     print(  # noqa: T201
         f"{sum(killed.values())} killed ({killed['scheduler']} schedulers, {killed['worker']} "
-        f"workers) over {runs} runs in {time.monotonic() - began:.0f} s: "
+        f"workers) over {runs} runs, of which {left} had finished by the last, in "
+        f"{time.monotonic() - began:.0f} s: "
         f"{'; '.join(problems) or 'nothing lost, nothing doubled, every run finished'}"
     )
     return int(bool(problems))

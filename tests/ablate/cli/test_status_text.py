@@ -47,6 +47,17 @@ def test_a_run_from_the_start_tells_its_attempt(resumed, ablate, engine, monkeyp
     assert "resumed" not in shown
 
 
+def test_many_games_share_a_column(parsed, engine, ablate, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(status_text, "MOST_COLUMNS", 1)
+    planner.submit(assemble_study(parsed()), engine)
+    study = assemble_study(parsed()).study
+    shown = ablate("status", "mini").stdout
+    assert f"all {len(study.games)} games" in shown
+    [base] = [line.split() for line in shown.splitlines() if line.split()[:1] == ["base"]]
+    assert base == ["base", f"0/{len(study.games) * len(study.seeds)}"]
+
+
 def test_status_is_readable_in_eighty_columns(resumed, ablate, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     lines = ablate("status").stdout.splitlines()
