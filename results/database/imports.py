@@ -154,9 +154,11 @@ def evaluations(engine: Engine, study: str) -> pd.DataFrame:
         return episodes
     import pandas as pd
 
-    early = points[~points["final"]]
-    together = pd.concat([episodes, early], ignore_index=True)
-    return together.sort_values(["run_id", "env_frames"], kind="stable", ignore_index=True)
+    trained = episodes[~episodes["run_id"].isin(points["run_id"].unique())]
+    together = pd.concat([trained, points], ignore_index=True) if len(trained) else points
+    if together["run_id"].is_monotonic_increasing:
+        return together
+    return together.sort_values("run_id", kind="stable", ignore_index=True)
 
 
 def scores(engine: Engine, study: str) -> ImportedScores | None:
@@ -173,25 +175,34 @@ def scores(engine: Engine, study: str) -> ImportedScores | None:
 
 
 def _points(engine: Engine, study: str, metric: str) -> pd.DataFrame:
-    """The points of imported curves, in the columns of `reading.evaluations`."""
+    """The points of imported curves, in the columns of `reading.evaluations`.
+
+    There may be millions: every column is made once, as an array.
+    """
+    import numpy as np
+    import pandas as pd
+
     points = reading.curve(engine, study, metric)
     with read(engine) as session:
         final = dict(
             session.execute(select(ImportedRun.run_id, ImportedRun.final_env_frames)).all()
         )
-    points = points[points["run_id"].isin(list(final))]
-    ends = points["run_id"].map(final).astype("Int64")
-    return (
-        points.rename(columns={"value": "episode_return"})
-        .assign(
-            final=(points["env_frames"] == ends).fillna(False).astype(bool),
-            episode=0,
-            length=None,
-            policy=POLICY,
-            truncated=False,
-        )[list(reading.EVALUATION_COLUMNS)]
-        .astype({"length": "Int64"})
-    )
+    imported = points["run_id"].isin(list(final))
+    if not imported.all():
+        points = points[imported].reset_index(drop=True)
+    which, runs = pd.factorize(points["run_id"])
+    ends = np.array([-1 if final[run] is None else final[run] for run in runs], dtype="int64")
+    count = len(points)
+    columns = {
+        **{name: points[name] for name in ("run_id", "arm", "game", "seed", "env_frames")},
+        "final": points["env_frames"].to_numpy() == ends[which],
+        "episode": np.zeros(count, dtype="int64"),
+        "episode_return": points["value"],
+        "length": pd.array([pd.NA], dtype="Int64").repeat(count),
+        "policy": np.full(count, POLICY, dtype=object),
+        "truncated": np.zeros(count, dtype=bool),
+    }
+    return pd.DataFrame({n: columns[n] for n in reading.EVALUATION_COLUMNS}, copy=False)
 
 
 class _Writer:

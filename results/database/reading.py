@@ -173,11 +173,16 @@ def curve(engine: Engine, study: str, metric: str) -> pd.DataFrame:
     with read(engine) as session:
         study_named(session, study)
         chunks = session.execute(text(query), {"study": study, "metric": metric}).all()
+    import pandas as pd
+
     runs = [(key, _chained(list(own))) for key, own in groupby(chunks, key=lambda row: row[:4])]
     points = join(one for _, one in runs)
     heads = frame(_RUN, (key for key, _ in runs))
-    table = heads.loc[heads.index.repeat([len(one.env_frames) for _, one in runs])]
-    return table.reset_index(drop=True).assign(env_frames=points.env_frames, value=points.values)
+    counts = [len(one.env_frames) for _, one in runs]
+    columns = {name: heads[name].repeat(counts).array for name in _RUN}
+    return pd.DataFrame(
+        {**columns, "env_frames": points.env_frames, "value": points.values}, copy=False
+    )
 
 
 def metrics(engine: Engine, study: str) -> list[str]:

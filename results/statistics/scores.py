@@ -6,8 +6,9 @@ evaluation interval back; otherwise the run is missing there. Nothing is clipped
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -123,8 +124,13 @@ class Scores:
         return self._column("score", arm, game)
 
     def _column(self, column: str, arm: str, game: str) -> np.ndarray:
-        cell = self.frame[(self.frame["arm"] == arm) & (self.frame["game"] == game)]
-        return cell[column].dropna().to_numpy(dtype=float)
+        cell = self._cells.get((arm, game))
+        return np.empty(0) if cell is None else cell[column].dropna().to_numpy(dtype=float)
+
+    @cached_property
+    def _cells(self) -> dict[Hashable, pd.DataFrame]:
+        """The rows of every cell, by (arm, game)."""
+        return dict(iter(self.frame.groupby(["arm", "game"], sort=False)))
 
     def runs_per_cell(self) -> tuple[int, int]:
         """The fewest and the most runs with a score among the cells arm x game."""
@@ -297,16 +303,17 @@ def _points(data: StudyData, options: Options) -> pd.DataFrame:
     """What scores each run: arm, game, seed, env_frames, mean_return, episodes, truncated."""
     rows = _evaluations(data)
     end = data.study.env_frames if options.at is None else options.at
+    final = rows[rows["final"].astype(bool)]
     if end == data.study.env_frames:
-        reached = set(rows.loc[rows["final"].astype(bool), "run_id"])
+        reached = set(final["run_id"])
     else:
         intervals = rows["run_id"].map(evaluation_intervals(rows))
         late = rows["env_frames"].between(end - intervals, end)
         reached = set(rows.loc[late, "run_id"])
+    if end == data.study.env_frames and options.measure == "end":
+        rows = final
     rows = rows[rows["run_id"].isin(reached) & (rows["env_frames"] <= end)]
     if options.measure == "end":
-        if end == data.study.env_frames:
-            rows = rows[rows["final"].astype(bool)]
         last = rows.groupby("run_id")["env_frames"].transform("max")
         rows = rows[rows["env_frames"] == last]
     _refuse_what_is_no_number(rows)
