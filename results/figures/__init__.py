@@ -20,7 +20,7 @@ from results.figures.one_at_a_time import draw_one_at_a_time
 from results.figures.pair_lines import draw_pairs
 from results.figures.runs import draw_aggregates, draw_curves
 from results.figures.waterfall import draw_waterfall
-from results.statistics.errors import StatisticsError, UnknownName, nearest
+from results.statistics.errors import UnknownName, nearest
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
@@ -50,8 +50,6 @@ UNREAD: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 """The options that change nothing in a figure; those of `Options` that are not here do."""
-ONE_COLUMN: Final = ("curves", "aggregates", "profiles", "improvement", "efficiency", "setting")
-"""The figures that can be drawn for one column of a paper."""
 
 
 def draw(kind: str, data: StudyData, options: Options) -> Drawn:
@@ -68,10 +66,6 @@ def draw(kind: str, data: StudyData, options: Options) -> Drawn:
     """
     if kind not in _DRAW:
         raise UnknownName(f"There is no figure {kind!r}: {nearest(kind, KINDS)}")
-    if options.columns == 1 and kind not in ONE_COLUMN:
-        raise StatisticsError(
-            f"The figure {kind} needs two columns; those that fit one are {', '.join(ONE_COLUMN)}."
-        )
     shown, words = ((), "") if options.arms else standing_for_all(data.study, kind)
     drawn = _DRAW[kind](data, replace(options, arms=shown) if shown else options)
     return replace(drawn, caption=f"{drawn.caption} {words}") if words else drawn

@@ -27,6 +27,7 @@ from results.statistics.study_data import StudyData
 
 COLUMN_INCHES: Final = 0.36  # at most
 PER_STRIP: Final = 32
+MOST_SHOWN: Final = 64
 BARS_INCHES: Final = 1.45
 DOT_INCHES: Final = 0.145
 BAR: Final = "#BDBDBD"
@@ -52,19 +53,22 @@ def draw_combinations(data: StudyData, options: Options) -> Drawn:
     if not data.study.toggles:
         raise StatisticsError(f"Study {data.study.name!r} has no toggle, so nothing to combine.")
     every = combinations(data.study, found.findings.cells, ci=options.ci)
-    shown = in_order([one for one in every if one.scope == MEAN])
+    mean = [one for one in every if one.scope == MEAN]
+    shown = in_order(telling(mean, toggles=len(data.study.toggles)))
     with style.house_style():
         figure = draw(
             shown,
             items(data.study),
             interval=f"{captions.percent(options.ci)} t-interval over seeds",
             note=found.foot(),
+            page=style.width(options.columns),
         )
     count = len(found.findings.cells.compared_games)
     predicted = any(math.isfinite(one.predicted.value) for one in shown if len(one.on) > 1)
     caption = (
         f"Every combination of toggles, on the mean of {counted(count, 'game')}: fewer toggles "
-        "first, better ones first among as many. Bar: its score; whisker: its interval. "
+        f"first, better ones first among as many. {_left_out(mean, shown)}Bar: its score; "
+        "whisker: its interval. "
     )
     caption += (
         "Tick: what the toggles would give if their effects on the base added up, f(base) + Σ A. "
@@ -82,6 +86,31 @@ def draw_combinations(data: StudyData, options: Options) -> Drawn:
     )
 
 
+def telling(found: Sequence[Combination], *, toggles: int) -> list[Combination]:
+    """Those that a page has room for: near the base and the full agent, and the clearest gaps.
+
+    Args:
+        found: All, on one scope.
+        toggles: Of the study.
+    """
+    if len(found) <= MOST_SHOWN:
+        return list(found)
+    near = [one for one in found if len(one.on) <= 1 or len(one.on) >= toggles - 1]
+    rest = [one for one in found if one not in near]
+    rest.sort(key=lambda one: (math.isnan(one.gap.p), one.gap.p))
+    return [*near, *rest[: max(0, MOST_SHOWN - len(near))]]
+
+
+def _left_out(found: Sequence[Combination], shown: Sequence[Combination]) -> str:
+    if len(shown) == len(found):
+        return ""
+    return (
+        f"Of {len(found)} combinations {len(shown)} are shown: those with at most one toggle on "
+        "or off, and those whose gap is clearest of 0 (chosen for that, so their size is "
+        "flattered); the numbers hold all. "
+    )
+
+
 def in_order(found: Sequence[Combination]) -> list[Combination]:
     """Returns few toggles first, high scores first, those without a score last of their size."""
     return sorted(
@@ -95,7 +124,12 @@ def in_order(found: Sequence[Combination]) -> list[Combination]:
 
 
 def draw(
-    shown: Sequence[Combination], known: Sequence[Item], *, interval: str, note: str
+    shown: Sequence[Combination],
+    known: Sequence[Item],
+    *,
+    interval: str,
+    note: str,
+    page: float = style.TWO_COLUMNS,
 ) -> Figure:
     """Draws the strips under each other, on one scale.
 
@@ -104,38 +138,42 @@ def draw(
         known: Toggles at their levels: the rows of dots.
         interval: What the whiskers are.
         note: The lines at the foot.
+        page: Inches.
     """
+    narrow, note = page < style.TWO_COLUMNS, style.wrapped_note(note, page)
+    per_strip, ncols = (PER_STRIP // 2, 2) if narrow else (PER_STRIP, 4)
+    handles = _handles(shown, interval)
     left = 0.22 + 0.056 * max(len(item.name) for item in known)
     left = max(left, 0.55)
-    strips = [shown[at : at + PER_STRIP] for at in range(0, len(shown), PER_STRIP)]
-    wide = min(COLUMN_INCHES, (style.TWO_COLUMNS - left - 0.1) / min(len(shown), PER_STRIP))
+    strips = [shown[at : at + per_strip] for at in range(0, len(shown), per_strip)]
+    wide = min(COLUMN_INCHES, (page - left - 0.1) / min(len(shown), per_strip))
     below = DOT_INCHES * len(known) + 0.1
     strip_inches = 0.2 + BARS_INCHES + below
-    foot = 0.62 + style.more_foot(note)
+    foot = 0.36 + 0.13 * -(-len(handles) // ncols) + style.more_foot(note)
     height = strip_inches * len(strips) + foot
-    figure = Figure(figsize=(style.TWO_COLUMNS, height))
+    figure = Figure(figsize=(page, height))
     look = _Look(known, _limits(shown), wide, left)
     for index, strip in enumerate(strips):
         top = height - index * strip_inches - 0.2
-        width = wide * len(strip) / style.TWO_COLUMNS
-        across = (left / style.TWO_COLUMNS, width)
+        width = wide * len(strip) / page
+        place = (left / page, width)
         bars = figure.add_axes(
-            (across[0], (top - BARS_INCHES) / height, across[1], BARS_INCHES / height)
+            (place[0], (top - BARS_INCHES) / height, place[1], BARS_INCHES / height)
         )
         dots = figure.add_axes(
             (
-                across[0],
+                place[0],
                 (top - BARS_INCHES - below) / height,
-                across[1],
+                place[1],
                 DOT_INCHES * len(known) / height,
             )
         )
         draw_bars(bars, strip, look)
         draw_dots(dots, strip, known)
     figure.legend(
-        handles=_handles(shown, interval),
+        handles=handles,
         loc="lower left",
-        ncols=4,
+        ncols=ncols,
         bbox_to_anchor=(0.0, (0.16 + style.more_foot(note)) / height),
         columnspacing=1.2,
         handletextpad=0.5,

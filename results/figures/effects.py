@@ -26,6 +26,7 @@ from results.statistics.options import Options
 from results.statistics.shapley import SHAPLEY
 from results.statistics.study_data import StudyData
 
+MOST_PAIRS = 6  # of a section, in one column of a paper; the numbers hold all
 NO_INTERVAL = "no interval"  # how the note of a number without one ends
 EFFECTS = {
     ADD_ONE_IN: "Added to the base: A = f(base+toggle) − f(base)",
@@ -79,12 +80,12 @@ def draw_interactions(data: StudyData, options: Options) -> Drawn:
         raise StatisticsError(
             f"Study {data.study.name!r} has fewer than two toggles, so no interaction to show."
         )
-    sections = _interaction_sections(found)
+    sections, left_out = _fitting(_interaction_sections(found), columns=options.columns)
     caption = (
-        "Interactions of pairs of toggles, largest first. Circles: mean of the games, one value "
-        "per seed; small marks: each game alone. Positive: two toggles give more together than "
-        "their effects add up to. A word needs the simultaneous interval to exclude 0; 'turns' "
-        "marks a pair whose sign is the opposite on another scale of the returns. "
+        f"Interactions of pairs of toggles, largest first. {left_out}Circles: mean of the "
+        "games, one value per seed; small marks: each game alone. Positive: two toggles give more "
+        "together than their effects add up to. A word needs the simultaneous interval to exclude "
+        "0; 'turns' marks a pair whose sign is the opposite on another scale of the returns. "
         f"{found.caption()}"
     )
     return _drawn(
@@ -115,6 +116,7 @@ def _drawn(
             unit=UNIT,
             interval=found.interval() if found.has_interval() else "",
             note=found.foot(),
+            width=style.width(found.options.columns),
         )
     return Drawn(f"{found.data.study.name}_{kind}", title, caption, figure, numbers)
 
@@ -136,6 +138,24 @@ def _interaction_sections(found: Found) -> list[Section]:
     same = [one.arms for one in of[BASE]] == [one.arms for one in of[FULL]]
     titles = {BASE: ONE_SQUARE} if same else PAIRS
     return [Section(title, _pair_rows(found, of[key])) for key, title in titles.items()]
+
+
+def _fitting(sections: Sequence[Section], *, columns: int) -> tuple[list[Section], str]:
+    """The sections as far as a column holds them, and the words for what is left out."""
+    longest = max(len(section.rows) for section in sections)
+    if columns > 1 or longest <= MOST_PAIRS:
+        return list(sections), ""
+
+    def doubt(row: Row) -> float:
+        if row.estimate is None:
+            return math.inf
+        return (row.mde or 1.0) / max(abs(row.estimate), 1e-12)
+
+    clearest = [
+        Section(section.title, sorted(section.rows, key=doubt)[:MOST_PAIRS])
+        for section in sections
+    ]
+    return clearest, f"Of up to {longest} pairs the {MOST_PAIRS} clearest of 0 are shown. "
 
 
 def _pair_rows(found: Found, mine: Sequence[Interaction]) -> list[Row]:

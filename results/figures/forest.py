@@ -15,6 +15,7 @@ from results.figures import style
 
 ROW_INCHES: Final = 0.235
 NARROW_ROW_INCHES: Final = 0.165  # where there are many
+TWO_LINE_ROW_INCHES: Final = 0.25
 MOST_WIDE_ROWS: Final = 28
 BAND: Final = "#E9E9E9"
 STAGGER: Final = 0.2  # rows between the marks of the first and of the last game
@@ -63,7 +64,13 @@ class Section:
 
 
 def draw(
-    sections: Sequence[Section], *, games: Sequence[str], unit: str, interval: str, note: str
+    sections: Sequence[Section],
+    *,
+    games: Sequence[str],
+    unit: str,
+    interval: str,
+    note: str,
+    width: float = style.TWO_COLUMNS,
 ) -> Figure:
     """Draws the sections under each other on one scale.
 
@@ -73,39 +80,51 @@ def draw(
         unit: Of the scale, in words.
         interval: What the thick lines are; "" where there are none.
         note: The lines at the foot.
+        width: Inches; in one column the words stand below the names.
     """
     shown = [section for section in sections if section.rows]
-    longest = max(len(row.name) for section in shown for row in section.rows)
-    width, left = style.TWO_COLUMNS, 0.15 + 0.056 * longest
-    gap, head, foot = 0.34, 0.34, 1.0 + style.more_foot(note)
-    many = sum(len(section.rows) for section in shown) > MOST_WIDE_ROWS
-    row = NARROW_ROW_INCHES if many else ROW_INCHES
+    narrow, note = width < style.TWO_COLUMNS, style.wrapped_note(note, width)
+    places = style.decimals(max(map(abs, _ends(shown))))
+    rows = [one for section in shown for one in section.rows]
+    said = max(len(in_words(one, places, narrow=narrow)) for one in rows)
+    longest = max(len(one.name) for one in rows)
+    left = 0.12 + max(0.05 * longest, 0.047 * said) if narrow else 0.15 + 0.056 * longest
+    right = 0.1 if narrow else max(TEXT_INCHES, 0.14 + 0.05 * said)
+    handles = _handles(shown, games, interval)
+    across = 2 if narrow else 4
+    gap, head = 0.34 + 0.12 * narrow, 0.34 + 0.12 * narrow
+    foot = 0.74 + 0.14 * narrow + 0.13 * -(-len(handles) // across) + style.more_foot(note)
+    many = len(rows) > MOST_WIDE_ROWS
+    row = TWO_LINE_ROW_INCHES if narrow else NARROW_ROW_INCHES if many else ROW_INCHES
     bodies = [row * len(section.rows) + 0.06 for section in shown]
     height = head + sum(bodies) + gap * (len(shown) - 1) + foot
     figure = Figure(figsize=(width, height))
     top = height - head
-    places = style.decimals(max(map(abs, _ends(shown))))
     panels: list[Axes] = []
     for section, body in zip(shown, bodies, strict=True):
         place = (
             left / width,
             (top - body) / height,
-            (width - left - TEXT_INCHES) / width,
+            (width - left - right) / width,
             body / height,
         )
         axes = figure.add_axes(place, sharex=panels[0] if panels else None)
-        draw_section(axes, section, games, places)
+        draw_section(axes, section, games, places, narrow=narrow)
+        title = style.wrapped(section.title, 56) if narrow else section.title
+        axes.set_title(title, loc="left", pad=4, fontsize=6 if narrow else 7.5)
+        if narrow:
+            _move_title_to_the_margin(axes, left / (width - left - right))
         panels.append(axes)
         top -= body + gap
     for axes in panels[:-1]:
         axes.tick_params(axis="x", labelbottom=False)
-    panels[-1].set_xlabel(unit)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(7))
+    panels[-1].set_xlabel(style.wrapped(unit, 26) if narrow else unit)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
     _keep_zero_inside(panels[0], shown)
     figure.legend(
-        handles=_handles(shown, games, interval),
+        handles=handles,
         loc="lower left",
-        ncols=4,
+        ncols=across,
         bbox_to_anchor=(0.0, (0.2 + style.more_foot(note)) / height),
         columnspacing=1.2,
         handletextpad=0.5,
@@ -115,21 +134,37 @@ def draw(
     return figure
 
 
-def draw_section(axes: Axes, section: Section, games: Sequence[str], places: int) -> Axes:
+def draw_section(
+    axes: Axes, section: Section, games: Sequence[str], places: int, *, narrow: bool = False
+) -> Axes:
     """Draws one family: a row per number, sorted, the largest on top."""
     rows = section.sorted()
     for place, row in enumerate(rows):
-        _draw_row(axes, place, row, games, places)
+        _draw_row(axes, place, row, games)
+        if not narrow:
+            _say(axes, place, in_words(row, places))
     style.zero_line(axes)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.set_title(section.title, loc="left", pad=4, fontsize=7.5)
+    if narrow:
+        names = [f"{row.name}\n{in_words(row, places, narrow=True)}" for row in rows]
+        axes.set_yticks(range(len(rows)), names, fontsize=5.8, linespacing=1.1)
+    else:
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     return axes
 
 
-def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: int) -> None:
+def _move_title_to_the_margin(axes: Axes, widths: float) -> None:
+    """Lets a long title begin at the left of the page, so many widths of the axes away."""
+    title = axes.get_title(loc="left")
+    points = 6.0
+    axes.set_title("", loc="left")
+    axes.text(-widths + 0.03, 1.0, title, transform=axes.transAxes, fontsize=points, va="bottom",
+              fontweight="bold")  # fmt: skip
+
+
+def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str]) -> None:
     if row.mde is not None and math.isfinite(row.mde):
         axes.barh(place, 2 * row.mde, left=-row.mde, height=1.0, color=BAND, zorder=0, gid="mde")
     for index, game in enumerate(games):
@@ -140,7 +175,6 @@ def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: in
                 gid=f"game {game}",
             )  # fmt: skip
     if row.estimate is None:
-        _say(axes, place, in_words(row, places))
         return
     height = place - 0.12
     if row.simultaneous is not None:
@@ -157,7 +191,6 @@ def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str], places: in
         row.estimate, height, "o", color="white", markeredgecolor=style.BLACK,
         markeredgewidth=1.1, markersize=4.6, zorder=6, gid="estimate",
     )  # fmt: skip
-    _say(axes, place, in_words(row, places))
 
 
 def _offset(index: int, games: int) -> float:
@@ -165,12 +198,12 @@ def _offset(index: int, games: int) -> float:
     return STAGGER * (index / (games - 1) - 0.5) if games > 1 else 0.0
 
 
-def in_words(row: Row, places: int) -> str:
-    """Writes a row's number, its interval and what may be said about it."""
+def in_words(row: Row, places: int, *, narrow: bool = False) -> str:
+    """Writes a row's number, its interval where there is room, and what may be said about it."""
     if row.estimate is None:
         return row.words
     words = style.signed(row.estimate, places)
-    if row.interval is not None:
+    if row.interval is not None and not narrow:
         low, high = (style.signed(end, places) for end in row.interval)
         words += f" [{low}, {high}]"
     return f"{words}  {row.words}" if row.words else words

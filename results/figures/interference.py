@@ -53,6 +53,9 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
         (a.name, b.name) for a, b in itertools.combinations(known, 2) if a.toggle == b.toggle
     )
     scopes = (MEAN, *found.scores.games) if len(found.scores.games) > 1 else found.scores.games
+    alone = options.columns == 1 and len(scopes) > 1
+    if alone:
+        scopes = (MEAN,)
     panels = [_panel(found, scope, places, exclusive) for scope in scopes]
     if not any(math.isfinite(tile.estimate) for panel in panels for tile in panel.tiles()):
         raise StatisticsError(found.nothing_to_show())
@@ -66,11 +69,13 @@ def draw_interference(data: StudyData, options: Options) -> Drawn:
             unit=UNIT,
             interval=found.interval() if has_interval else "",
             note=found.foot(),
+            page=style.width(options.columns),
         )
     return Drawn(
         f"{study.name}_interference",
         "Interference map",
-        _caption(found, places, moved=order != [item.name for item in known]),
+        _caption(found, places, moved=order != [item.name for item in known])
+        + (" The games alone are in the numbers, and in the figure of two columns." * alone),
         figure,
         found.numbers(),
     )

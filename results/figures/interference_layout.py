@@ -32,14 +32,37 @@ class Geometry:
     scale: tuple[float, float, float, float]
     legend: tuple[float, float, float, float]
     legend_columns: int
+    page: float = style.TWO_COLUMNS
 
     @classmethod
-    def of(cls, panels: int, toggles: Sequence[str], *, note: float = 0.0) -> "Geometry":
-        """Lays out the page for a number of panels, with more inches for the note."""
+    def of(
+        cls,
+        panels: int,
+        toggles: Sequence[str],
+        *,
+        note: float = 0.0,
+        page: float = style.TWO_COLUMNS,
+    ) -> "Geometry":
+        """Lays out a page of this width for a number of panels, with more inches for the note."""
         left = 0.12 + 0.055 * max(map(len, toggles))
+        if page < style.TWO_COLUMNS:
+            return cls._one_column(left, toggles, NOTE + note, page)
         if len(toggles) >= LARGE_FROM:
             return cls._large(panels, left, toggles, NOTE + note)
         return cls._small(panels, left, toggles, NOTE + note)
+
+    @classmethod
+    def _one_column(
+        cls, left: float, toggles: Sequence[str], note: float, page: float
+    ) -> "Geometry":
+        """A single panel; colour scale and legend below."""
+        size = page - left - 0.08
+        below = label_height(toggles, size)
+        foot = note + LARGE_LEGEND + 0.66
+        height = foot + TITLE + size + below
+        scale = (0.3, foot - 0.14, page - 0.6, 0.09)
+        legend = (0.1, note + 0.04, page - 0.2, LARGE_LEGEND)
+        return cls(height, ((left, foot + below, size),), scale, legend, 1, page)
 
     @classmethod
     def _small(cls, panels: int, left: float, toggles: Sequence[str], note: float) -> "Geometry":
@@ -94,8 +117,7 @@ class Geometry:
         self, left: float, bottom: float, width: float, height: float
     ) -> tuple[float, float, float, float]:
         """Turns inches into fractions of the figure."""
-        page = style.TWO_COLUMNS
-        return left / page, bottom / self.height, width / page, height / self.height
+        return left / self.page, bottom / self.height, width / self.page, height / self.height
 
 
 def label_height(toggles: Sequence[str], size: float) -> float:

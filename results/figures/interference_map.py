@@ -113,20 +113,22 @@ def draw(
     unit: str,
     interval: str,
     note: str,
+    page: float = style.TWO_COLUMNS,
 ) -> Figure:
     """Draws the map.
 
     Args:
-        panels: The mean of the games first, then the games.
+        panels: The mean of the games first, then the games; one alone where the page is narrow.
         toggles: Rows and columns, in this order.
         places: What stands where, for the legend.
         unit: Of every number, as words on the colour scale.
         interval: What the half-widths are, as words in the legend; "" where there are none.
         note: The lines at the foot.
+        page: Inches.
     """
-    limit = shared_limit(panels)
-    geometry = Geometry.of(len(panels), toggles, note=style.more_foot(note))
-    figure = Figure(figsize=(style.TWO_COLUMNS, geometry.height))
+    limit, note = shared_limit(panels), style.wrapped_note(note, page)
+    geometry = Geometry.of(len(panels), toggles, note=style.more_foot(note), page=page)
+    figure = Figure(figsize=(page, geometry.height))
     colors = matplotlib.colormaps["RdBu"]
     limits = Normalize(-limit, limit)
     for index, panel in enumerate(panels):

@@ -70,7 +70,13 @@ def draw_one_at_a_time(data: StudyData, options: Options) -> Drawn:
     band = curves.frame["low"].notna().any()
     interval = f"{captions.percent(options.ci)} t-interval, variance pooled over arms"
     with style.house_style():
-        figure = draw(blocks, curves.frame, interval=interval if band else "", note=found.foot())
+        figure = draw(
+            blocks,
+            curves.frame,
+            interval=interval if band else "",
+            note=found.foot(),
+            width=style.width(options.columns),
+        )
     count = counted(len(curves.games), "game")
     caption = (
         f"Human-normalised score, mean of {count}, one value per seed, against env frames. Each "
@@ -116,6 +122,7 @@ def draw(
     *,
     interval: str,
     note: str,
+    width: float,
 ) -> Figure:
     """Draws one panel per toggle in each block, all on one scale.
 
@@ -124,14 +131,17 @@ def draw(
         curves: The frame of `score_curves`.
         interval: What the bands are; empty where there are none.
         note: The lines at the foot.
+        width: Inches.
     """
+    narrow, note = width < style.TWO_COLUMNS, style.wrapped_note(note, width)
     widest = max(len(panels) for _, panels in blocks)
-    columns = math.ceil(widest / math.ceil(widest / PER_ROW))
+    columns = math.ceil(widest / math.ceil(widest / (PER_ROW // 2 if narrow else PER_ROW)))
     rows = [math.ceil(len(panels) / columns) for _, panels in blocks]
-    left, gap, line, title = 0.5, 0.14, PANEL_INCHES + 0.3, 0.3
-    foot = 0.84 + style.more_foot(note)
+    left, gap, line, title = 0.5, 0.14, PANEL_INCHES + 0.3, 0.38
+    handles = _handles(style.wrapped(interval, 26) if narrow else interval)
+    across = 2 if narrow else 3
+    foot = 0.58 + 0.12 * narrow + 0.13 * -(-len(handles) // across) + style.more_foot(note)
     height = sum(rows) * line + title * len(blocks) + foot
-    width = style.TWO_COLUMNS
     panel = (width - left - 0.1 - gap * (columns - 1)) / columns
     panel = min(panel, 2.2)
     figure = Figure(figsize=(width, height))
@@ -139,7 +149,7 @@ def draw(
     top = height
     lowest: list[Axes] = []
     for (heading, panels), count in zip(blocks, rows, strict=True):
-        figure.text(0.012, (top - 0.17) / height, heading, fontsize=8, fontweight="bold")
+        figure.text(0.012, (top - 0.24) / height, heading, fontsize=8, fontweight="bold")
         top -= title
         family = {name for one in panels for name in (one.arm, one.reference) if name}
         for index, one in enumerate(panels):
@@ -164,9 +174,9 @@ def draw(
         top -= count * line
     _label_frames(figure, lowest[-1], curves, foot / height)
     figure.legend(
-        handles=_handles(interval),
+        handles=handles,
         loc="lower left",
-        ncols=3,
+        ncols=across,
         bbox_to_anchor=(0.0, (0.17 + style.more_foot(note)) / height),
         columnspacing=1.2,
         fontsize=style.SMALL,

@@ -16,7 +16,7 @@ from results.figures.drawn import Drawn
 from results.figures.found import Found
 from results.statistics.cells import MEAN, Cell, Item, Weights, items
 from results.statistics.contrasts import BASE, FULL, Interaction
-from results.statistics.errors import StatisticsError
+from results.statistics.errors import StatisticsError, listed
 from results.statistics.intervals import Estimate
 from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
@@ -24,6 +24,7 @@ from results.statistics.study_data import StudyData
 
 MOST: Final = 4
 PANEL_INCHES: Final = 1.25
+HEAD_INCHES: Final = 0.66  # over a panel: the pair, the word, the number, the doubt
 SIDE: Final = 0.04  # how far the two lines stand apart at one place
 WORDS: Final = {BASE: "at the base", FULL: "in the full agent", AVERAGED: "averaged"}
 CORNERS: Final = ((0, 0), (1, 0), (0, 1), (1, 1))  # whether the first, the second is on
@@ -36,10 +37,12 @@ class Square:
     Attributes:
         pair: The interaction.
         corners: By whether the first and the second toggle are on, the score.
+        doubt: What may feign it, in a few words; empty where nothing is known to.
     """
 
     pair: Interaction
     corners: Mapping[tuple[int, int], Estimate]
+    doubt: str = ""
 
 
 def draw_pairs(data: StudyData, options: Options) -> Drawn:
@@ -58,13 +61,20 @@ def draw_pairs(data: StudyData, options: Options) -> Drawn:
             else f"The cells of study {data.study.name!r} are too uneven for means of pairs."
         )
     with style.house_style():
-        figure = draw(squares, interval=found.interval(), note=found.foot())
+        figure = draw(
+            squares,
+            interval=found.interval(),
+            note=found.foot(),
+            width=style.width(options.columns),
+        )
     caption = (
         f"The {len(squares)} pairs whose interaction is clearest of 0, each at the background "
         "where it is clearest (chosen for that, so their size is flattered). Left: the second "
         "toggle off; right: on. Lines: the first toggle off and on; dotted: where the upper line "
         "would go if effects added up. Parallel lines do not interact; crossing ones turn help "
-        f"into harm. {found.caption()}"
+        f"into harm. 'Turns' names the scales of the returns on which the sign is the opposite, "
+        f"'floor' and 'ceiling' the games where one of the cells stands there: either can feign "
+        f"an interaction. {found.caption()}"
     )
     return Drawn(
         f"{data.study.name}_pairs", "The clearest pairs", caption, figure, _numbers(squares)
@@ -101,7 +111,19 @@ def _square(found: Found, pair: Interaction) -> Square | None:
         if not weights or cells.lack(weights, MEAN):
             return None
         corners[place] = cells.estimate(weights, MEAN, ci=found.options.ci)
-    return Square(pair, corners)
+    return Square(pair, corners, _doubt(found, pair))
+
+
+def _doubt(found: Found, pair: Interaction) -> str:
+    """The scales on which the sign turns, and the bounds that single cells stand at."""
+    words = []
+    if turned := found.findings.signs(pair.weights, MEAN).turned:
+        words.append(f"turns on {', '.join(turned)}")
+    if pair.background != AVERAGED:  # of many cells some are always at a bound
+        for bound, games in (("floor", pair.floor), ("ceiling", pair.ceiling)):
+            if games:
+                words.append(f"{bound}: {listed(games, most=2)}")
+    return "; ".join(words)
 
 
 def _weights(
@@ -127,33 +149,37 @@ def _weights(
     return dict.fromkeys(chosen, 1 / len(chosen)) if chosen else {}
 
 
-def draw(squares: Sequence[Square], *, interval: str, note: str) -> Figure:
+def draw(squares: Sequence[Square], *, interval: str, note: str, width: float) -> Figure:
     """Draws one panel per pair on one scale.
 
     Args:
-        squares: From the left.
+        squares: From the left, in one column two in a row.
         interval: What the whiskers are.
         note: The lines at the foot.
+        width: Inches.
     """
-    left, gap, foot = 0.62, 0.2, 0.52 + style.more_foot(note)
-    head = 0.56
-    height = head + PANEL_INCHES + 0.3 + foot
-    width = style.TWO_COLUMNS
-    panel = min(1.6, (width - left - 0.1 - gap * (MOST - 1)) / MOST)
+    narrow, note = width < style.TWO_COLUMNS, style.wrapped_note(note, width)
+    across = 2 if narrow else MOST
+    left, gap, foot = 0.62 - 0.14 * narrow, 0.2, 0.52 + 0.13 * narrow + style.more_foot(note)
+    row = HEAD_INCHES + PANEL_INCHES + 0.3
+    rows = -(-len(squares) // across)
+    height = rows * row + foot
+    panel = min(1.6, (width - left - 0.1 - gap * (across - 1)) / across)
     figure = Figure(figsize=(width, height))
     shared: Axes | None = None
     for index, square in enumerate(squares):
+        down, column = divmod(index, across)
         axes = figure.add_axes(
             (
-                (left + index * (panel + gap)) / width,
-                (foot + 0.3) / height,
+                (left + column * (panel + gap)) / width,
+                (foot + 0.3 + (rows - 1 - down) * row) / height,
                 panel / width,
                 PANEL_INCHES / height,
             ),
             sharey=shared,
         )
         draw_square(axes, square)
-        if shared is None:
+        if column == 0:
             axes.set_ylabel("HNS", labelpad=2)
             axes.yaxis.set_major_locator(MaxNLocator(5))
         else:
@@ -168,7 +194,7 @@ def draw(squares: Sequence[Square], *, interval: str, note: str) -> Figure:
                       label=interval)] if "interval" in interval and "no" not in interval
               else []),
         ],
-        loc="lower left", ncols=4, columnspacing=1.2, fontsize=style.SMALL,
+        loc="lower left", ncols=across, columnspacing=1.2, fontsize=style.SMALL,
         bbox_to_anchor=(0.0, (0.17 + style.more_foot(note)) / height),
     )  # fmt: skip
     style.foot_note(figure, note)
@@ -196,10 +222,10 @@ def draw_square(axes: Axes, square: Square) -> Axes:
     axes.set_xlabel(f"second: {pair.second}", fontsize=6.5, labelpad=2)
     estimate = pair.estimate
     half = f" ± {estimate.high - estimate.value:.2f}" if math.isfinite(estimate.high) else ""
-    axes.set_title(f"first: {pair.first}", fontsize=6.8, pad=24, loc="left")
+    axes.set_title(f"first: {pair.first}", fontsize=6.8, pad=31, loc="left")
     axes.annotate(
         f"{pair.label or 'one seed'}, {WORDS[pair.background]}\n"
-        f"I = {style.signed(estimate.value, 2)}{half}",
+        f"I = {style.signed(estimate.value, 2)}{half}\n{square.doubt}",
         (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
         fontsize=6.2, va="bottom", linespacing=1.15, gid="words",
     )  # fmt: skip
@@ -218,6 +244,7 @@ def _numbers(squares: Sequence[Square]) -> pd.DataFrame:
                 **asdict(corner),
                 "interaction": one.pair.estimate.value,
                 "label": one.pair.label,
+                "doubt": one.doubt,
             }
             for one in squares
             for place, corner in one.corners.items()

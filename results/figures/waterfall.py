@@ -75,7 +75,9 @@ def draw_waterfall(data: StudyData, options: Options) -> Drawn:
         for cell in (frozenset[tuple[str, str]](), players_of(data.study))
     )
     with style.house_style():
-        figure = draw(steps, ends[0], ends[1], interval=found.interval(), note=found.foot())
+        figure = draw(
+            steps, ends[0], ends[1], note=found.foot(), width=style.width(options.columns)
+        )
     count = counted(len(cells.compared_games), "game")
     caption = (
         f"From f(base) to f(full) on the mean of {count}, by the Shapley value of each toggle: "
@@ -116,7 +118,7 @@ def _numbers(found: Found, shares: Sequence[Effect]) -> pd.DataFrame:
 
 
 def draw(
-    steps: Sequence[Step], base: Estimate, full: Estimate, *, interval: str, note: str
+    steps: Sequence[Step], base: Estimate, full: Estimate, *, note: str, width: float
 ) -> Figure:
     """Draws the base, the steps from the largest down, and the full agent.
 
@@ -124,14 +126,15 @@ def draw(
         steps: In the order of drawing.
         base: Score of the base.
         full: Score of the full agent.
-        interval: What the half-widths are.
         note: The lines at the foot.
+        width: Inches.
     """
     names = ["base", *(step.name for step in steps), "full"]
     left = 0.2 + 0.058 * max(map(len, names))
-    foot = 0.95 + style.more_foot(note)
+    narrow, note = width < style.TWO_COLUMNS, style.wrapped_note(note, width)
+    foot = 0.95 + 0.13 * narrow + style.more_foot(note)
     height = 0.12 + ROW_INCHES * len(names) + foot
-    width, text = style.TWO_COLUMNS, 1.15
+    text = 0.82 if narrow else 1.15
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes(
         (
@@ -152,7 +155,8 @@ def draw(
             Line2D([], [], color=style.BLACK, linewidth=1.0, marker="|", markersize=5,
                    label="least and most in any order"),
         ],
-        loc="lower left", ncols=4, columnspacing=1.2, handletextpad=0.5, fontsize=style.SMALL,
+        loc="lower left", ncols=2 if narrow else 4, columnspacing=1.2, handletextpad=0.5,
+        fontsize=style.SMALL,
         bbox_to_anchor=(0.0, (0.17 + style.more_foot(note)) / height),
     )  # fmt: skip
     style.foot_note(figure, note)

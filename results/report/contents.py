@@ -56,6 +56,7 @@ class Shown:
         caption: The words under it.
         numbers: The numbers as CSV, in a link that needs no file.
         why_not: Why it could not be made; else empty.
+        rows: Of a table.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Shown:
     caption: str = ""
     numbers: str = ""
     why_not: str = ""
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,8 @@ def _table(kind: str, data: StudyData, options: Options) -> Shown:
     html = tables.render(table, "html")
     legend = table.layout.legend
     caption = f"{table.caption} Bold marks {legend}" if legend else table.caption
-    return Shown(kind, TABLE_TITLES[kind], html, caption, _link(table.frame))
+    link, rows = _link(table.frame), len(table.layout.rows)
+    return Shown(kind, TABLE_TITLES[kind], html, caption, link, rows=rows)
 
 
 def _link(frame: pd.DataFrame) -> str:

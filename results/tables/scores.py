@@ -1,6 +1,7 @@
 """Tables of scores: games down, arms across; raw returns, or human-normalised."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ NAMES = {
     "human_gap": "human gap",
 }
 ALL_GAMES = "all games"
+MOST_ACROSS = 10  # arms; of more each has a row
 BEST = "the best of the {line}; no test is implied."
 
 Cell = tuple[str, str]  # arm, game
@@ -68,10 +70,8 @@ def scores_table(data: StudyData, options: Options) -> Table:
             captions.references(scores),
         ),
         frame=_frame(cells),
-        layout=Layout(
-            ("game", *scores.arms, "random", _upper(scores)),
-            tuple(rows),
-            legend=_legend(scores, "row"),
+        layout=_arms_down_if_many(
+            Layout(("game", *scores.arms, "random", _upper(scores)), tuple(rows)), scores
         ),
     )
 
@@ -103,11 +103,8 @@ def hns_table(data: StudyData, options: Options) -> Table:
             captions.CLIPPED if clipped else "",
         ),
         frame=pd.concat([_frame(cells), _aggregate_frame(aggregates, metrics)], ignore_index=True),
-        layout=Layout(
-            ("game", *scores.arms),
-            tuple(rows + below),
-            blocks=(len(rows),),
-            legend=_legend(scores, "row"),
+        layout=_arms_down_if_many(
+            Layout(("game", *scores.arms), tuple(rows + below), blocks=(len(rows),)), scores
         ),
     )
 
@@ -225,6 +222,24 @@ def _aggregate_entries(values: list[Aggregate]) -> list[Entry]:
     sign = -1 if values[0].metric in LOWER_IS_BETTER else 1
     texts = [with_ends(one.value, one.low, one.high, 3) for one in values]
     return _best(texts, [sign * one.value for one in values])
+
+
+def _arms_down_if_many(layout: Layout, scores: Scores) -> Layout:
+    """A layout of games down and arms across, turned where there are too many arms for a page."""
+    if len(scores.arms) <= MOST_ACROSS:
+        return replace(layout, legend=_legend(scores, "row"))
+    rows = [
+        (Entry(name), *(row[column] for row in layout.rows))
+        for column, name in enumerate(layout.header)
+        if column > 0
+    ]
+    beside = len(rows) - len(scores.arms)  # random and human
+    return Layout(
+        ("arm", *(row[0].text for row in layout.rows)),
+        tuple(rows),
+        blocks=(len(scores.arms),) if beside else (),
+        legend=_legend(scores, "column"),
+    )
 
 
 def _legend(scores: Scores, line: str) -> str:

@@ -83,3 +83,26 @@ def test_a_study_without_toggles_has_nothing_to_combine(make_data, make_study, a
     data = make_data(make_study({}, designs=("base",)), additive_score({}), points=1)
     with pytest.raises(StatisticsError, match="no toggle"):
         draw("combinations", data, QUICK)
+
+
+def test_of_more_than_a_page_holds_the_ends_and_the_clearest_gaps_are_shown(
+    make_study, make_data, named
+):
+    names = "abcdefg"
+    study = make_study(dict.fromkeys(names, ("on",)), designs=("factorial",), games=("Pong",),
+                       seeds=(0, 1))  # fmt: skip
+
+    def score(on, game, seed):
+        wobble = 0.01 * ((3 * seed + sum(map(names.index, on))) % 4)
+        return 0.1 * len(on) + 0.5 * ({"b", "d"} <= set(on)) + wobble
+
+    drawn = draw("combinations", make_data(study, score, points=1), Options(resamples=20))
+    assert "Of 128 combinations 64 are shown" in drawn.caption
+    assert len(named(drawn.figure, "score")) == 64
+    mean = drawn.numbers[drawn.numbers["scope"] == "mean of games"]
+    assert len(mean) == 128
+    near = mean[mean["toggles_on"].isin([0, 1, 6, 7])]
+    assert len(near) == 16
+    shown = 64 - 16
+    clearest = mean.drop(near.index).nsmallest(shown, "gap_p")["on"]
+    assert all({"b", "d"} <= set(on.split()) for on in clearest[:20])

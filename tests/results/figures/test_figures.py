@@ -292,16 +292,11 @@ def ladder_data(noisy_data):
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("kind", figures.ONE_COLUMN)
+@pytest.mark.parametrize("kind", figures.KINDS)
 def test_figures_fit_the_columns_of_a_paper(kind, columns, ladder_data, cut_words_of):
     drawn = figures.draw(kind, ladder_data, Options(resamples=50, columns=columns))
     assert drawn.figure.get_size_inches()[0] == style.width(columns)
     assert cut_words_of(drawn.figure) == []
-
-
-def test_what_needs_two_columns_is_not_drawn_in_one(noisy_data):
-    with pytest.raises(StatisticsError, match="interference needs two columns"):
-        figures.draw("interference", noisy_data, Options(columns=1))
 
 
 def test_a_score_stands_against_the_setting_in_which_arms_differ(ladder_data, noisy_data):

@@ -107,3 +107,21 @@ def test_numbers_are_also_written(row, text):
 
 def test_no_text_is_cut(cut_words_of):
     assert cut_words_of(figure_of()) == []
+
+
+def test_long_words_get_the_room_that_they_need_and_stand_under_the_name_in_one_column(
+    cut_words_of,
+):
+    rows = [
+        Row("one × other", 0.1, (0.0, 0.2), None, {}, 0.3, "synergy; turns (log, rank, logit)")
+    ]
+    assert cut_words_of(figure_of(rows)) == []
+    with style.house_style():
+        narrow = forest.draw(
+            [Section("A title longer than one column of a paper is wide, as they are", rows)],
+            games=GAMES, unit="difference in HNS", interval="95% t-interval", note="the note",
+            width=style.ONE_COLUMN,
+        )  # fmt: skip
+    assert cut_words_of(narrow) == []
+    [label] = narrow.axes[0].get_yticklabels()
+    assert label.get_text() == "one × other\n+0.100  synergy; turns (log, rank, logit)"

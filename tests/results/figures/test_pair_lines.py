@@ -51,3 +51,23 @@ def test_averaged_pairs_are_means_over_the_design(make_study, make_data):
 def test_without_the_four_cells_of_any_pair_there_is_none(make_study, make_data):
     with pytest.raises(StatisticsError, match="all four cells"):
         drawn_of(make_study, make_data, "abc", ("base", "add_one_in"))
+
+
+def test_a_pair_on_the_floor_says_so(make_study, make_data, words_of):
+    study = make_study(dict.fromkeys("ab", ("on",)), designs=("factorial",), games=("Assault",),
+                       seeds=range(4))  # fmt: skip
+
+    def floored(on, game, seed):
+        return max(0.0, 0.6 * len(on) - 0.5 + 0.01 * ((seed * 7 + len(on)) % 5))
+
+    drawn = draw("pairs", make_data(study, floored, points=1), QUICK)
+    assert set(drawn.numbers["doubt"]) == {"floor: Assault"}
+    assert any(text.endswith("\nfloor: Assault") for text in words_of(drawn.figure))
+
+
+def test_in_one_column_two_pairs_stand_in_a_row(make_study, make_data, cut_words_of):
+    drawn = drawn_of(make_study, make_data, "abcd", ("pairs_in", "pairs_out"), columns=1)
+    bottoms = {round(axes.get_position().y0, 6) for axes in drawn.figure.axes}
+    assert len(drawn.figure.axes) == 4
+    assert len(bottoms) == 2
+    assert cut_words_of(drawn.figure) == []

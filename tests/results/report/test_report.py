@@ -139,6 +139,17 @@ def test_all_figures_and_tables_are_there_with_their_numbers(page):
     assert "Not made" not in Page(page).text()
 
 
+def test_long_tables_are_folded_and_say_how_long_they_are(six_toggles, monkeypatch):
+    monkeypatch.setattr(contents, "FIGURE_TITLES", {})
+    few = {kind: contents.TABLE_TITLES[kind] for kind in ("hns", "effects")}
+    monkeypatch.setattr(contents, "TABLE_TITLES", few)
+    folded = Page(report.page(six_toggles, QUICK, written_at=NOW)).text()
+    assert "The arms: 64 rows" in folded
+    assert "Normalised scores: 64 rows" in folded
+    assert "Effects of the toggles: 30 rows" not in folded
+    assert "1,280 of 1,280 runs finished" in folded
+
+
 def test_every_run_is_listed_with_its_state(page, finished_data):
     runs = page[page.index('id="runs"') :]
     assert runs.count('<span class="state finished">') == len(finished_data.runs)

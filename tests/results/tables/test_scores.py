@@ -219,3 +219,19 @@ def test_the_table_of_returns_says_which_games_have_no_score(make_study, make_da
     table = build("scores", data, FAST)
     assert "and so without a score: gymnasium:CartPole-v1." in table.caption
     assert texts(table)[1][-2:] == ["-", "-"]
+
+
+def test_many_arms_stand_below_each_other(make_study, make_data):
+    names = "abcdefghijk"
+    study = make_study(dict.fromkeys(names, ("on",)), designs=("base", "add_one_in"), seeds=(0, 1))
+    data = make_data(study, lambda on, game, seed: ord(min(on, default="`")) - 96 + seed)
+    table = build("hns", data, Options(resamples=20))
+    assert table.layout.header[:4] == ("arm", "Pong", "CrazyClimber", "Assault")
+    assert [row[0].text for row in table.layout.rows] == [arm.name for arm in study.arms]
+    assert table.layout.rows[-1][1].text.startswith("11.500 ±")
+    assert [row[1].best for row in table.layout.rows] == [False] * 11 + [True]
+    assert "best of the column" in table.layout.legend
+    returns = build("scores", data, Options()).layout
+    assert [row[0].text for row in returns.rows][-2:] == ["random", "human"]
+    assert returns.rows[-1][1].text == "14.6"
+    assert returns.blocks == (12,)
