@@ -138,6 +138,7 @@ def page(data: StudyData, options: Options, *, written_at: datetime, refresh_s: 
         figures=contents.shown_figures(data, options),
         tables=tables,
         no_tables=contents.shared_reason(tables),
+        compute=contents.compute(data, options),
         failures=contents.failures(data.runs),
         runs=contents.run_rows(data.runs),
     )

@@ -17,15 +17,18 @@ from results.report import svg
 from results.statistics.errors import StatisticsError, listed
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
-from results.statistics.scores import chosen_games
+from results.statistics.scores import chosen_arms, chosen_games
+from results.statistics.settings import ladder
 from results.statistics.study_data import StudyData
 
+COMPUTE: Final = "compute"
 TABLE_TITLES: Final[Mapping[str, str]] = {
     "scores": "Returns",
     "hns": "Normalised scores",
     "aggregates": "Aggregate scores",
     "effects": "Effects of the toggles",
     "interactions": "Interactions of pairs",
+    "compute": "Compute used",
 }
 FIGURE_TITLES: Final[Mapping[str, str]] = {
     "interference": "Interference map",
@@ -39,6 +42,7 @@ FIGURE_TITLES: Final[Mapping[str, str]] = {
     "profiles": "Performance profiles",
     "improvement": "Probability of improvement",
     "efficiency": "Sample efficiency",
+    "setting": "Score against a setting",
     "curves": "Learning curves",
 }
 
@@ -105,15 +109,31 @@ class Failure:
 
 
 def shown_figures(data: StudyData, options: Options) -> list[Shown]:
-    """Draws every figure, or says why not."""
+    """Draws every figure, or says why not; one against a setting only where arms differ in it."""
     return [_attempt(kind, title, lambda k: _figure(k, data, options))
-            for kind, title in FIGURE_TITLES.items()]  # fmt: skip
+            for kind, title in FIGURE_TITLES.items()
+            if kind != "setting" or _has_a_setting(data, options)]  # fmt: skip
 
 
 def shown_tables(data: StudyData, options: Options) -> list[Shown]:
-    """Builds every table, or says why not."""
+    """Builds every table of scores, or says why not."""
     return [_attempt(kind, title, lambda k: _table(k, data, options))
-            for kind, title in TABLE_TITLES.items()]  # fmt: skip
+            for kind, title in TABLE_TITLES.items() if kind != COMPUTE]  # fmt: skip
+
+
+def compute(data: StudyData, options: Options) -> Shown:
+    """Builds the table of what the runs cost, or says why not."""
+    return _attempt(COMPUTE, TABLE_TITLES[COMPUTE], lambda k: _table(k, data, options))
+
+
+def _has_a_setting(data: StudyData, options: Options) -> bool:
+    """Whether the arms differ in one numeric setting."""
+    names = chosen_arms(options.arms, tuple(arm.name for arm in data.study.arms))
+    try:
+        ladder([arm for arm in data.study.arms if arm.name in names])
+    except StatisticsError:
+        return False
+    return True
 
 
 def shared_reason(shown: Sequence[Shown]) -> str:

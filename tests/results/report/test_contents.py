@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -5,12 +6,31 @@ import pytest
 from results import tables
 from results.figures import KINDS
 from results.report import contents
+from results.statistics.options import Options
 
 
 def test_every_figure_and_every_table_has_its_place():
-    needs_a_numeric_setting, told_with_the_arms = {"setting"}, {"compute"}
-    assert set(contents.FIGURE_TITLES) == set(KINDS) - needs_a_numeric_setting
-    assert set(contents.TABLE_TITLES) == set(tables.KINDS) - told_with_the_arms
+    assert set(contents.FIGURE_TITLES) == set(KINDS)
+    assert set(contents.TABLE_TITLES) == set(tables.KINDS)
+
+
+def test_the_figure_against_a_setting_stands_where_the_arms_differ_in_one(
+    make_study, make_data, monkeypatch
+):
+    monkeypatch.setattr(contents, "FIGURE_TITLES", {"setting": "Score against a setting"})
+    study = make_study({"ratio": ("on",)}, games=("Pong",))
+    for agents, shown in ((("{}", "{}"), 0), (('{"ratio": 4.0}', '{"ratio": 8.0}'), 1)):
+        arms = [dataclasses.replace(a, agent=x) for a, x in zip(study.arms, agents, strict=True)]
+        data = make_data(dataclasses.replace(study, arms=tuple(arms)), lambda *_: 0.5)
+        figures = contents.shown_figures(data, Options(resamples=20))
+        assert [one.why_not for one in figures] == [""] * shown
+
+
+def test_compute_is_told_by_its_table_once_there_is_one(finished_data, unfinished_data):
+    done = contents.compute(finished_data, Options())
+    assert "times base" in done.html
+    assert contents.compute(unfinished_data, Options()).why_not.startswith("33 of 36 runs")
+    assert contents.compute(unfinished_data, Options(partial=True)).html
 
 
 def test_all_five_states_are_counted(unfinished_data):

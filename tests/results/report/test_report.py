@@ -133,7 +133,7 @@ def test_all_figures_and_tables_are_there_with_their_numbers(page):
         f"synthetic_{kind}.csv"
         for kind in (
             *EVERY_FIGURE,
-            "scores", "hns", "aggregates", "effects", "interactions",
+            "scores", "hns", "aggregates", "effects", "interactions", "compute",
         )
     ]  # fmt: skip
     assert "Not made" not in Page(page).text()
