@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 
 from ablate.progress import counted
-from results.database import history, provenance
+from results.database import history, looks, provenance
 
 
 def checks(engine: Engine, study: str) -> list[str]:
@@ -12,7 +12,8 @@ def checks(engine: Engine, study: str) -> list[str]:
     Raises:
         DatabaseError: If there is no such study, or the database cannot be read.
     """
-    return [*_losses(engine, study), *_other_code(engine, study)]
+    looked = looks.in_words(looks.looks_at(engine, study))
+    return [*_losses(engine, study), *_other_code(engine, study), *looked]
 
 
 def _losses(engine: Engine, study: str) -> list[str]:

@@ -11,7 +11,13 @@ from sqlalchemy import Engine
 
 from ablate.planner import AssembledStudy
 from results.database import reading, store
-from results.database.records import RunRecord, RunState, RunStatus
+from results.database.records import (
+    LookPurpose,
+    LookRecord,
+    RunRecord,
+    RunState,
+    RunStatus,
+)
 from results.statistics.settled import Rule, Verdict, verdicts
 from results.statistics.study_data import load
 
@@ -58,6 +64,21 @@ def unneeded_arms(found: tuple[Verdict, ...]) -> tuple[str, ...]:
     needed = {arm for one in found if not one.settled for arm in one.arms}
     asked = dict.fromkeys(arm for one in found for arm in one.arms)
     return tuple(arm for arm in asked if arm not in needed)
+
+
+def look(purpose: LookPurpose, rule: Rule, found: tuple[Verdict, ...], changed: int) -> LookRecord:
+    """What the database keeps of a look: a reader must know that results decided the seeds."""
+    answered = sum(one.settled for one in found)
+    return LookRecord(
+        purpose=purpose,
+        width=rule.width,
+        effects=rule.effects,
+        batch=rule.batch,
+        ci=rule.ci,
+        answered=answered,
+        unanswered=len(found) - answered,
+        changed_runs=changed,
+    )
 
 
 def top_up(assembled: AssembledStudy, engine: Engine, rule: Rule) -> TopUp:

@@ -179,17 +179,23 @@ def _top_up(
     from ablate.cli.plan_text import submission_text
     from ablate.cli.stopping_rule import stated, verdict_lines
     from ablate.progress import counted
-    from ablate.topping_up import top_up
+    from ablate.topping_up import look, top_up
+    from results.database import looks
+    from results.database.records import LookPurpose
 
     needed = top_up(assembled, engine, rule)
     submission = None
     if needed.runs:
         chosen = replace(assembled, runs=needed.runs)
         submission = planner.submit(chosen, engine, retry_failed=retry_failed)
+    name = assembled.study.name
+    if submission is not None or not needed.waiting:
+        changed = 0 if submission is None else submission.new + submission.retried
+        looks.note(engine, name, look(LookPurpose.TOP_UP, rule, needed.verdicts, changed))
     if json:
         print_json(
             {
-                "study": assembled.study.name,
+                "study": name,
                 "rule": asdict(rule),
                 "verdicts": [asdict(verdict) for verdict in needed.verdicts],
                 "runs": len(needed.runs),
@@ -203,7 +209,7 @@ def _top_up(
         return
     show(stated(rule, needed.most), *verdict_lines(needed.verdicts))
     if submission is not None:
-        show(f"{submission_text(assembled.study.name, submission)}, up to {needed.seeds} seeds")
+        show(f"{submission_text(name, submission)}, up to {needed.seeds} seeds")
         show(f"Work on it: {command('work', study, db)}")
     elif needed.waiting:
         show(f"The next look waits for {counted(needed.waiting, 'run')}: nothing was queued.")
@@ -211,6 +217,7 @@ def _top_up(
         show(f"The maximum of {needed.most} seeds is reached: what is open stays open.")
     else:
         show("Every question is settled: nothing was queued.")
+    show(*looks.in_words(looks.looks_at(engine, name)))
     if needed.failed:
         show(f"{counted(needed.failed, 'run')} failed. {retry(study, db)}")
 

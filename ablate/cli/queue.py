@@ -182,10 +182,10 @@ def _cancel_settled(study: str | None, rule: "Rule", db: str, *, alone: bool, js
     from ablate.cli.output import CommandError, show
     from ablate.cli.stopping_rule import stated, verdict_lines
     from ablate.study_files import study_name
-    from ablate.topping_up import judge, unneeded_arms
-    from results.database import control, reading
+    from ablate.topping_up import judge, look, unneeded_arms
+    from results.database import control, looks, reading
     from results.database.engine import open_database
-    from results.database.records import RunState
+    from results.database.records import LookPurpose, RunState
 
     if study is None or not alone:
         raise CommandError(
@@ -201,6 +201,8 @@ def _cancel_settled(study: str | None, rule: "Rule", db: str, *, alone: bool, js
     if arms:
         chosen = control.Selection(study=name, arms=arms)
         change = control.cancel(engine, chosen, states=(RunState.QUEUED,))
+    seen = look(LookPurpose.CANCEL_SETTLED, rule, found, len(change.changed))
+    looks.note(engine, name, seen)
     _tell("cancelled", change, json=json)
 
 

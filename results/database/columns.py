@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-from results.database.records import AttemptState, RunState
+from results.database.records import AttemptState, LookPurpose, RunState
 
 
 class EventKind(StrEnum):
@@ -96,4 +96,5 @@ class Base(DeclarativeBase):
         RunState: _values(RunState, "state"),
         AttemptState: _values(AttemptState, "state"),
         EventKind: _values(EventKind, "kind"),
+        LookPurpose: _values(LookPurpose, "purpose"),
     }

@@ -32,6 +32,7 @@ from results.database.schema import (
     Event,
     ImportedRun,
     ImportSource,
+    Look,
     Metric,
     Normalization,
     Packages,
@@ -146,6 +147,9 @@ class _Merging:
             .where(StudyRun.study_id == study.id)
             .order_by(StudyRun.position)
         )
+        for look in _rows(self._theirs, Look, Look.study_id == study.id):
+            row = {name: value for name, value in look.items() if name != "id"}
+            self._same(Look, row | {"study_id": study_id})
         counts: Counter[str] = Counter()
         for run, arm_identity in self._theirs.execute(runs).all():
             run_id, what = self._run(run, arms[arm_identity], study_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -29,6 +30,47 @@ class AttemptState(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     RELEASED = "released"
+
+
+class LookPurpose(StrEnum):
+    """What a look at the results of a study decided."""
+
+    TOP_UP = "top_up"
+    CANCEL_SETTLED = "cancel_settled"
+
+
+@dataclass(frozen=True)
+class LookRecord:
+    """A time at which the results of a study decided which of its runs are wanted.
+
+    Attributes:
+        purpose: Whether runs were added or cancelled.
+        width: An interval narrower than this answered an effect; None: the permutation test did.
+        effects: The toggles whose effects were asked for; none for all.
+        batch: Seeds per look.
+        ci: Level of the intervals, or one less the joint error of the tests.
+        answered: Effects that were answered.
+        unanswered: Effects that were not.
+        changed_runs: Runs that were queued, or cancelled.
+        finished_runs: Runs of the study that could be seen; filled in when it is written.
+        at: When; filled in when it is written.
+    """
+
+    purpose: LookPurpose
+    width: float | None
+    effects: tuple[str, ...]
+    batch: int
+    ci: float
+    answered: int
+    unanswered: int
+    changed_runs: int
+    finished_runs: int = 0
+    at: datetime | None = None
+
+    @property
+    def rule(self) -> tuple[object, ...]:
+        """What must not change between two looks of one purpose."""
+        return (self.width, self.effects, self.batch, self.ci)
 
 
 @dataclass(frozen=True)

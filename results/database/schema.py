@@ -15,9 +15,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from results.database.columns import Base, EventKind, PrimaryKey, StudyKey, flag
-from results.database.records import AttemptState, RunState
+from results.database.records import AttemptState, LookPurpose, RunState
 
-SCHEMA_VERSION = "0004"  # the newest migration; a test compares it with the migrations
+SCHEMA_VERSION = "0005"  # the newest migration; a test compares it with the migrations
 APPLICATION_ID = 0x41424C54  # "ABLT" in the file's header: the file is ours
 MOST_LOSSES = 5  # a run that lost so many attempts is failed, not queued again
 
@@ -225,6 +225,40 @@ class StudyRun(Base):
     study_id: Mapped[StudyKey]
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     position: Mapped[int]
+
+
+class Look(Base):
+    """A time at which the results of a study decided which of its runs are wanted.
+
+    The rule is that of `ablate submit --top-up` or `ablate queue cancel --settled`: an interval
+    narrower than `width`, or the permutation test where that is NULL. `effects` are the toggles
+    asked for, a line each; none means all. `finished_runs` is what could be seen.
+    """
+
+    __tablename__ = "look"
+    __table_args__ = (
+        CheckConstraint("width > 0", name="width"),
+        CheckConstraint("batch > 0", name="batch"),
+        CheckConstraint("ci > 0 AND ci < 1", name="ci"),
+        CheckConstraint("finished_runs >= 0", name="finished_runs"),
+        CheckConstraint("answered >= 0", name="answered"),
+        CheckConstraint("unanswered >= 0", name="unanswered"),
+        CheckConstraint("changed_runs >= 0", name="changed_runs"),
+        Index(None, "study_id"),
+    )
+
+    id: Mapped[PrimaryKey]
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    at: Mapped[datetime]
+    purpose: Mapped[LookPurpose]
+    width: Mapped[float | None]
+    effects: Mapped[str]
+    batch: Mapped[int]
+    ci: Mapped[float]
+    finished_runs: Mapped[int]
+    answered: Mapped[int]
+    unanswered: Mapped[int]
+    changed_runs: Mapped[int]
 
 
 class Worker(Base):

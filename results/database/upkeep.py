@@ -123,6 +123,7 @@ def vacuum(engine: Engine) -> tuple[int, int]:
 def _connection(engine: Engine) -> Iterator[sqlite3.Connection]:
     """A connection of the driver, outside of any transaction."""
     with closing(engine.raw_connection()) as pooled:
+        pooled.info.clear()  # whoever has it next sets it anew
         connection = pooled.driver_connection
         assert isinstance(connection, sqlite3.Connection), "every database is an SQLite file"
         yield connection

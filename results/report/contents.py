@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from results import figures, tables
+from results.database.looks import in_words
 from results.database.records import ArmRecord, RunState
 from results.report import svg
 from results.statistics.errors import StatisticsError, listed
@@ -349,6 +350,8 @@ def provenance(data: StudyData) -> list[tuple[str, str]]:
         ended = runs["heartbeat_at"].dropna()
         last = f" to {_moment(ended.max())}" if len(ended) else ""
         words.append(("Attempts", f"{_moment(started.min())}{last} UTC"))
+    if data.looks:
+        words.append(("Number of seeds", " ".join(in_words(data.looks))))
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     words.append(("Analysis", f"{versions}; Python {platform.python_version()}"))
     return words

@@ -8,7 +8,13 @@ from sqlalchemy import Engine
 
 from results.database import imports, reading
 from results.database.imports import ImportedScores
-from results.database.records import ImportSourceRecord, NormalizationRow, StudyRecord
+from results.database.looks import looks_at
+from results.database.records import (
+    ImportSourceRecord,
+    LookRecord,
+    NormalizationRow,
+    StudyRecord,
+)
 
 CURVES = ("episode_return",)  # what the figures draw
 
@@ -26,6 +32,7 @@ class StudyData:
         declared: By game, the returns that a task which is not in the tables declares of itself.
         imported: The scores of a study that was imported as scores; it has no returns at all.
         sources: The files that its runs were imported from.
+        looks: When its results decided how many seeds it gets; none where that was fixed before.
         memory: What was computed from these frames, so that a page of many tables and figures
             computes it once; a copy with other frames starts with an empty one.
     """
@@ -37,6 +44,7 @@ class StudyData:
     declared: Mapping[str, NormalizationRow] = field(default_factory=dict)
     imported: ImportedScores | None = None
     sources: tuple[ImportSourceRecord, ...] = ()
+    looks: tuple[LookRecord, ...] = ()
     memory: dict[object, object] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -69,4 +77,5 @@ def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyD
         },
         imported=imports.scores(engine, name),
         sources=imports.sources(engine, name),
+        looks=looks_at(engine, name),
     )

@@ -60,6 +60,7 @@ def work(database: str, messages: Connection) -> None:
         with suppress(BrokenPipeError):  # the scheduler was killed
             os.write(messages.fileno(), line.encode() + b"\n")
 
+    sign_in(database)
     engine = open_database(database)
     worker = queue.register_worker(engine, device="cpu", slot=0)
     while (claim := queue.claim(engine, worker)) is not None:
@@ -115,6 +116,7 @@ def schedule(database: str) -> None:
     processes.subprocess.Popen = Forked  # type: ignore[misc, assignment]
     scheduler.MOST_CRASHES = scheduler.MOST_BARREN = 10**9  # they are killed on purpose
     scheduler.RECOVER_EVERY_S = 1.0
+    sign_in(database)
     engine = open_database(database)
     placement = Placement(engine, ThisMachine(), Slots({"cpu": 2}, 2))
     with open(os.devnull, "w") as nowhere:
@@ -122,6 +124,26 @@ def schedule(database: str) -> None:
         scheduler.Scheduler(
             engine, database=database, study=None, placement=placement, display=display
         ).run()
+
+
+def sign_in(database: str) -> None:
+    """Lets this process be found, and killed."""
+    Path(database).with_name(f"{os.getpid()}.pid").touch()
+
+
+def there(database: Path) -> list[int]:
+    """The schedulers and workers that live."""
+    found = []
+    for path in database.parent.glob("*.pid"):
+        with suppress(psutil.Error):
+            process = psutil.Process(int(path.stem))
+            if process.status() != psutil.STATUS_ZOMBIE and "forkserver" in " ".join(
+                process.cmdline()
+            ):
+                found.append(process.pid)
+                continue
+        path.unlink()
+    return found
 
 
 def started(database: Path) -> ForkServerProcess:
@@ -161,6 +183,7 @@ def verdict(database: Path, runs: int) -> list[str]:
 
 def main(kills: int = 500, runs: int = 300, seed: int = 0) -> int:
     """Kills, waits, and prints the verdict; returns 1 if anything was lost or doubled."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # for the preload
     rng = random.Random(seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -170,18 +193,16 @@ def main(kills: int = 500, runs: int = 300, seed: int = 0) -> int:
         everything = control.Selection(study="big")
         killed = {"scheduler": 0, "worker": 0}
         process = started(database)
-        assert process.pid is not None
-        server = psutil.Process(psutil.Process(process.pid).ppid())  # every fork is its child
         while sum(killed.values()) < kills:
             time.sleep(rng.uniform(0.0, BETWEEN_KILLS))
             if not process.is_alive():
                 if reading.counts(engine, "big")["finished"] == runs:
                     break
                 process = started(database)
-            there = [child.pid for child in server.children()]
-            if not there or (len(there) == 1 and rng.random() > STARTING):
+            living = there(database)
+            if not living or (living == [process.pid] and rng.random() > STARTING):
                 continue
-            victim = rng.choice(there)
+            victim = rng.choice(living)
             with suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 killed["scheduler" if victim == process.pid else "worker"] += 1

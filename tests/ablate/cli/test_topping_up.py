@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from results.database import queue, reading
+from results.database import looks, queue, reading
 from results.database.records import EpisodeRow
 
 PONG = (('["Pong", "Assault"]', '["Pong"]'), ("seeds = 2", "seeds = 8"))
@@ -115,3 +115,52 @@ def test_a_rule_that_cannot_be_kept_is_refused_and_nothing_is_queued(
     assert result.exit_code == 2
     assert told in result.stderr.replace("\n", " ")
     assert reading.studies(engine).empty
+
+
+def test_who_reads_the_results_is_told_that_they_decided_the_seeds(
+    ablate, write_study, engine, tmp_path
+) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    words = ("submit", path, "--top-up", "claims", "--batch", "4", "--ci", "0.8")
+    assert ablate(*words).exit_code == 0
+    assert "depends on the results" not in ablate("status", "mini").stdout  # nothing was seen
+    finish(engine, augmentation_helps)
+    for _ in range(2):  # the second one waits, and looks at nothing
+        told = " ".join(ablate(*words).stdout.split())
+    assert "they were looked at once" in told
+    [first, second] = looks.looks_at(engine, "mini")
+    assert (first.finished_runs, first.answered, first.unanswered, first.changed_runs) == (
+        0, 0, 2, 12,
+    )  # fmt: skip
+    assert (second.finished_runs, second.answered, second.unanswered) == (12, 1, 1)
+    assert second.rule == (None, (), 4, 0.8)
+    shown = " ".join(ablate("status", "mini").stdout.split())
+    assert "a group-sequential permutation test tells the arms of an effect apart" in shown
+    assert "not valid for arms that stopped early" in shown
+    finish(engine, augmentation_helps)
+    assert ablate(*words).exit_code == 0
+    page = tmp_path / "page.html"
+    assert ablate("report", "mini", "--partial", "--output", str(page)).exit_code == 0
+    text = page.read_text().replace("\u200b", "")
+    assert "The number of seeds depends on the results" in text
+
+
+def test_a_rule_that_changed_between_looks_is_called_so(ablate, write_study, engine) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    ablate("submit", path, "--top-up", "claims", "--batch", "4")
+    finish(engine, augmentation_helps)
+    ablate("submit", path, "--top-up", "claims", "--batch", "4")
+    finish(engine, augmentation_helps)
+    ablate("submit", path, "--top-up", "0.5", "--batch", "4")
+    shown = " ".join(ablate("status", "mini").stdout.split())
+    assert "The rule changed between looks, so it promises nothing" in shown
+
+
+def test_dropping_what_is_settled_is_a_look_too(ablate, write_study, engine) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    assert ablate("submit", path).exit_code == 0
+    finish(engine, augmentation_helps)
+    done = ablate("queue", "cancel", "mini", "--settled", "claims", "--batch", "4")
+    assert done.exit_code == 0, done.output
+    [look] = looks.looks_at(engine, "mini")
+    assert (look.purpose, look.finished_runs, look.changed_runs) == ("cancel_settled", 24, 0)
