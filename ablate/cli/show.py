@@ -1,5 +1,6 @@
 """Commands that read: where a study stands, and what it found. None of them needs torch."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,13 @@ def status(
         str | None,
         typer.Argument(help="Name of a study; all of them unless given.", show_default=False),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", "-w", help="Draw it anew until no run is left; Ctrl-C stops watching."
+        ),
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks of --watch.")] = 2,
     db: DatabaseOption = DATABASE,
     json: JsonOption = False,
 ) -> None:
@@ -38,7 +46,7 @@ def status(
     from ablate.activation import silent
     from ablate.checks import checks
     from ablate.cli.hints import retry
-    from ablate.cli.output import print_json, show
+    from ablate.cli.output import CommandError, print_json, show
     from ablate.cli.status_text import (
         silent_tables,
         studies_json,
@@ -53,6 +61,11 @@ def status(
     from results.database.usage import usage
 
     engine = open_database(db)
+    if watch:
+        if json:
+            raise CommandError("--json prints what there is at once and cannot --watch.")
+        _watch_status(engine, None if study is None else study_name(study), every)
+        return
     if study is None:
         frame = reading.studies(engine)
         if json:
@@ -70,6 +83,15 @@ def status(
     else:
         tables = study_tables(record, runs, costs, notes, retry=retry(study, db))
         show(*tables, *silent_tables(inactive))
+
+
+def _watch_status(engine: "Engine", study: str | None, every: int) -> None:
+    from rich.console import Console
+
+    from ablate.cli import live
+
+    with suppress(KeyboardInterrupt):  # that is how one stops watching
+        live.watch(engine, study, every_s=every, console=Console(highlight=False))
 
 
 @asks

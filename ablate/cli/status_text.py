@@ -111,10 +111,10 @@ def study_tables(
         retry: What to do about failed runs.
     """
     standing = Standing(runs)
-    things: list[Any] = [f"{study.name}: {study.question}", _counts(runs)]
-    things += _time_left(standing)
+    things: list[Any] = [f"{study.name}: {study.question}", counts_in_words(runs)]
+    things += time_left(standing)
     things.append(_finished(study, runs))
-    things += _running(study, runs)
+    things += running_tables(runs)
     if standing.failures:
         rows_failed = [
             (failure.run_id, failure.run, last_line(failure.error))
@@ -145,7 +145,7 @@ def silent_tables(silent: Sequence[Silent]) -> list[Any]:
     ]
 
 
-def _counts(runs: pd.DataFrame) -> str:
+def counts_in_words(runs: pd.DataFrame) -> str:
     """How many runs are in each state, and which of the queued ones wait for something else."""
     words = [f"{number:,} {state}" for state, number in Standing(runs).counts.items() if number]
     text = f"{counted(len(runs), 'run')}: {', '.join(words)}"
@@ -157,7 +157,7 @@ def _counts(runs: pd.DataFrame) -> str:
     return f"{text} (of the queued: {', '.join(notes)})" if notes else text
 
 
-def _time_left(standing: Standing) -> list[str]:
+def time_left(standing: Standing) -> list[str]:
     """How long the rest should take with the workers that are there now."""
     workers = len(standing.under_way)
     if not standing.counts["queued"] and not workers:
@@ -194,34 +194,43 @@ def _of_arm(cells: Counter[tuple[str, str]], arm: str, study: StudyRecord) -> in
     return sum(cells[arm, game] for game in study.games)
 
 
-def _running(study: StudyRecord, runs: pd.DataFrame) -> list[Any]:
-    running = runs[runs["state"] == RunState.RUNNING.value]
-    if running.empty:
+def running_tables(runs: pd.DataFrame, *, most: int | None = None) -> list[Any]:
+    """The runs under way: how far, how fast, and where; nothing where there are none.
+
+    Args:
+        runs: As `reading.runs` gives them.
+        most: Lists so many at most; the rest is counted.
+    """
+    running = runs[runs["state"] == RunState.RUNNING.value].to_dict("records")
+    if not running:
         return []
+    shown = running[:most]
     rows = [
         (
             row["run_id"],
             run_label(row["arm"], row["game"], row["seed"]),
-            f"{row['env_frames'] / study.env_frames:.0%}",
-            _speed(row),
+            f"{row['env_frames'] / row['planned_env_frames']:.0%}",
+            "-" if (fast := speed(row)) is None else f"{fast:,.0f}",
             f"{row['device']} {row['host']}:{row['pid']}",
             f"{_seconds_since(row['heartbeat_at'])} ago",
         )
-        for row in running.to_dict("records")
+        for row in shown
     ]
     columns = ["#id", "run", "#done", "#frames/s", "where", "last heard"]
     resumed = [
         f"Run {row['run_id']} is at attempt {_attempt(row)}."
-        for row in running.to_dict("records")
+        for row in shown
         if row["attempt"] > 1
     ]
-    return [table("Running", columns, rows), *resumed]
+    left = len(running) - len(shown)
+    more = [f"and {left:,} more"] if left else []
+    return [table("Running", columns, rows), *more, *resumed]
 
 
-def _speed(row: Mapping[Hashable, Any]) -> str:
-    """Frames per second of a run that is under way, since it was begun."""
+def speed(row: Mapping[Hashable, Any]) -> float | None:
+    """Frames per second of a run that is under way, since it was begun; None if it just was."""
     seconds = row["seconds"]
-    return "-" if pd.isna(seconds) or seconds < 1 else f"{row['env_frames'] / seconds:,.0f}"
+    return None if pd.isna(seconds) or seconds < 1 else row["env_frames"] / seconds
 
 
 def _spent(costs: Mapping[str, Usage]) -> list[Any]:
