@@ -165,7 +165,10 @@ def _latex(table: Table) -> str:
     for index, row in enumerate(layout.rows):
         if index in layout.blocks:
             lines.append(r"\midrule")
-        lines.append(" & ".join(field(entry) for entry in row) + r" \\")
+        fields = " & ".join(field(entry) for entry in row)
+        # LaTeX reads a [ or * after the \\ of the row above as an argument of that
+        guard = "{}" if fields.startswith(("[", "*")) else ""
+        lines.append(rf"{guard}{fields} \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 

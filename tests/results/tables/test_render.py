@@ -146,3 +146,11 @@ def test_a_terminal_that_is_too_narrow_wraps_words_and_breaks_no_number(
     if columns > 60:
         assert max(map(len, body)) <= columns
     assert max(map(len, body)) <= 120
+
+
+def test_a_row_of_latex_that_begins_with_a_bracket_is_no_argument_of_the_row_above(table):
+    rows = (*table.layout.rows, (Entry("[ours]"), Entry("1"), Entry("2")))
+    layout = dataclasses.replace(table.layout, rows=rows)
+    text = render(dataclasses.replace(table, layout=layout), "latex")
+    assert "\n{}[ours] & 1 & 2 \\\\\n" in text
+    assert "\\\\\n[" not in text
