@@ -186,8 +186,8 @@ def draw(
 def draw_bars(axes: Axes, strip: Sequence[Combination], look: _Look) -> Axes:
     """Draws the scores of one strip, with what addition predicts."""
     for place, one in enumerate(strip):
-        if math.isnan(one.score.value):
-            undefined = one.score.note.startswith(NOT_DEFINED)
+        if _absent(one):
+            undefined = _undefined(one)
             axes.annotate(
                 "×" if undefined else "?", (place, 0.06), xycoords=("data", "axes fraction"),
                 ha="center", color=style.GREY, fontsize=8, fontweight="bold",
@@ -274,7 +274,8 @@ def _handles(shown: Sequence[Combination], interval: str) -> list[Line2D | Patch
             for one in shown
         ),
         "clear": any(excludes(one.simultaneous_low, one.simultaneous_high) for one in shown),
-        "absent": any(math.isnan(one.score.value) for one in shown),
+        "missing": any(_absent(one) and not _undefined(one) for one in shown),
+        "undefined": any(_absent(one) and _undefined(one) for one in shown),
     }
     handles: list[Line2D | Patch] = [Patch(color=BAR, label=SCORE)]
     if any(math.isfinite(one.score.low) for one in shown):
@@ -286,9 +287,18 @@ def _handles(shown: Sequence[Combination], interval: str) -> list[Line2D | Patch
             Line2D([], [], color=style.BLUE, linewidth=1.8, label="more than the sum"),
             Line2D([], [], color=style.VERMILLION, linewidth=1.8, label="less than the sum"),
         ]
-    if marks["absent"]:
-        handles.append(
-            Line2D([], [], linestyle="", marker="$?$", color=style.GREY,
-                   label="runs missing (×: not defined)")
-        )  # fmt: skip
+    signs = {"missing": ("$?$", "runs missing"), "undefined": ("x", "not defined: no such agent")}
+    for mark, (sign, words) in signs.items():
+        if marks[mark]:
+            handles.append(
+                Line2D([], [], linestyle="", marker=sign, color=style.GREY, label=words)
+            )
     return handles
+
+
+def _absent(one: Combination) -> bool:
+    return math.isnan(one.score.value)
+
+
+def _undefined(one: Combination) -> bool:
+    return one.score.note.startswith(NOT_DEFINED)

@@ -138,10 +138,15 @@ def _places(found: Found) -> Places:
     """What stands where, by what the study can say."""
     effects = {one.kind for one in found.effects if in_study(one)}
     pairs = {one.background for one in found.interactions if in_study(one)}
+    asked = {
+        one.background
+        for one in found.interactions
+        if not one.estimate.note.startswith(NOT_IN_STUDY)
+    }
     return Places(
         cut=AVERAGED not in effects or bool(effects & {ADD_ONE_IN, LEAVE_ONE_OUT}),
         lower=AVERAGED if AVERAGED in pairs and BASE not in pairs else BASE,
-        upper="" if AVERAGED in pairs and FULL not in pairs else FULL,
+        upper="" if AVERAGED in pairs and FULL not in asked else FULL,
     )
 
 

@@ -28,6 +28,8 @@ from results.statistics.study_data import StudyData
 
 PER_ROW: Final = 4
 PANEL_INCHES: Final = 1.0
+ADDED: Final = "Added to the base"
+LEFT_OUT: Final = "Left out of the full agent"
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def draw_one_at_a_time(data: StudyData, options: Options) -> Drawn:
     blocks = [
         (title, panels)
         for title, panels in (
-            ("Added to the base", _added(found)),
-            ("Left out of the full agent", _left_out(found)),
+            (ADDED, _added(found)),
+            (LEFT_OUT, _left_out(found)),
         )
         if any(one.arm and one.reference for one in panels)
     ]
@@ -138,7 +140,7 @@ def draw(
     columns = math.ceil(widest / math.ceil(widest / (PER_ROW // 2 if narrow else PER_ROW)))
     rows = [math.ceil(len(panels) / columns) for _, panels in blocks]
     left, gap, line, title = 0.5, 0.14, PANEL_INCHES + 0.3, 0.38
-    handles = _handles(style.wrapped(interval, 26) if narrow else interval)
+    handles = _handles(blocks, style.wrapped(interval, 26) if narrow else interval)
     across = 2 if narrow else 3
     foot = 0.58 + 0.12 * narrow + 0.13 * -(-len(handles) // across) + style.more_foot(note)
     height = sum(rows) * line + title * len(blocks) + foot
@@ -225,12 +227,17 @@ def _label_frames(figure: Figure, axes: Axes, curves: pd.DataFrame, bottom: floa
     figure.text(0.5, bottom - 0.26 / height, f"env frames ({name})", ha="center", fontsize=7.5)
 
 
-def _handles(interval: str) -> list[Line2D]:
+def _handles(blocks: Sequence[tuple[str, Sequence[Against]]], interval: str) -> list[Line2D]:
     """Explains every line."""
+    titles = [title for title, _ in blocks]
+    words = {
+        ADDED: (style.BLUE, "base", "with the toggle added"),
+        LEFT_OUT: (style.VERMILLION, "full", "without the toggle"),
+    }
+    references = ", or ".join(words[title][1] for title in titles)
     handles = [
-        Line2D([], [], color=style.BLACK, label="base, or full"),
-        Line2D([], [], color=style.BLUE, label="with the toggle added"),
-        Line2D([], [], color=style.VERMILLION, label="without the toggle"),
+        Line2D([], [], color=style.BLACK, label=references),
+        *(Line2D([], [], color=words[title][0], label=words[title][2]) for title in titles),
         Line2D([], [], color="#D5D5D5", label="the other arms"),
     ]
     if interval:

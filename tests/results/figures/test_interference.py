@@ -172,3 +172,17 @@ def test_toggles_that_reinforce_each_other_stand_side_by_side():
 )
 def test_the_order_of_the_study_stays_where_clusters_mean_nothing(names, closeness):
     assert clustered(list(names), closeness) == list(names)
+
+
+def test_a_full_agent_that_cannot_be_is_crossed_out_and_not_left_empty(
+    make_study, make_data, named
+):
+    """Two toggles exclude each other, so no cell of a factorial with both is an agent."""
+    study = make_study(dict.fromkeys("abc", ("on",)), designs=("factorial",), games=("Assault",))
+    arms = tuple(arm for arm in study.arms if not {"a", "b"} <= set(arm.toggles))
+    study = dataclasses.replace(study, arms=arms)
+    data = make_data(study, lambda on, game, seed: 0.3 * len(on) + 0.1 * (seed * len(on) % 3))
+    drawn = draw("interference", data, Options(resamples=20))
+    crosses = named(drawn.figure, "undefined")
+    # a×b at the base, three L on the diagonal, three pairs within the full agent: two strokes each
+    assert len(crosses) == 2 * (1 + 3 + 3)

@@ -3,6 +3,7 @@ import itertools
 import json
 import re
 import shutil
+import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -377,10 +378,14 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page, tmp_path):
-    from selenium.webdriver.support.ui import WebDriverWait
-
     file = tmp_path / "page.html"
     file.write_text(page, "utf-8")
+    return shown(browser, file)
+
+
+def shown(browser, file):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get(file.as_uri())
     WebDriverWait(browser, 60).until(_is_complete)  # a page of this size arrives in pieces
@@ -469,3 +474,23 @@ def test_words_sort_as_words_and_thousands_as_numbers(opened):
     opened.execute_script("arguments[0].click()", headings[5])
     (frames,) = column(opened, "#runs table", 5)
     assert [int(text.replace(",", "")) for text in frames] == [400_000] * 36
+
+
+@in_a_browser
+@pytest.mark.slow
+def test_the_report_of_a_factorial_of_six_toggles_is_made_in_a_minute_and_seen(
+    six_toggles, browser, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(contents, "FIGURE_TITLES", EVERY_FIGURE)
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
+    started = time.process_time()
+    file = tmp_path / "page.html"
+    file.write_text(report.page(six_toggles, Options(), written_at=NOW), "utf-8")
+    assert time.process_time() - started < 60
+    test_every_figure_is_visible_and_the_page_is_no_wider_than_the_screen(
+        shown(browser, file), phone=False
+    )
+    test_every_figure_is_visible_and_the_page_is_no_wider_than_the_screen(
+        shown(browser, file), phone=True
+    )
+    assert [one for one in browser.get_log("browser") if one["level"] != "INFO"] == []
