@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from results.figures import style
@@ -44,9 +45,10 @@ def draw_power(found: StudyPower, asked: Asked) -> Drawn:
 
 def draw(found: StudyPower, asked: Asked) -> Figure:
     """Draws one line per question, on two logarithmic scales."""
-    width = style.TWO_COLUMNS
+    width, spread = style.TWO_COLUMNS, found.spread
+    source = style.wrapped(f"spread between seeds {spread.sd:.3f} HNS: {spread.source}", 118)
     figure = Figure(figsize=(width, HEIGHT))
-    left, bottom = 0.6, 0.78
+    left, bottom = 0.6, 0.78 + style.more_foot(source)
     axes = figure.add_axes(
         (left / width, bottom / HEIGHT, (width - left - LEGEND_INCHES) / width,
          (HEIGHT - bottom - 0.15) / HEIGHT)
@@ -54,12 +56,13 @@ def draw(found: StudyPower, asked: Asked) -> Figure:
     seeds = [int(n) for n in dict.fromkeys(found.detectable["seeds"]) if n > 1]
     draw_lines(axes, found, asked, seeds)
     handles, labels = axes.get_legend_handles_labels()
+    if math.isfinite(found.spread.low):
+        handles.append(Patch(color=style.GREY, alpha=0.25, linewidth=0))
+        labels.append("at both limits of the spread")
     figure.legend(
         handles, labels, loc="upper left", fontsize=style.SMALL, handlelength=2.4,
         bbox_to_anchor=(1 - (LEGEND_INCHES - 0.1) / width, 1 - 0.1 / HEIGHT),
     )  # fmt: skip
-    spread = found.spread
-    source = style.wrapped(f"spread between seeds {spread.sd:.3f} HNS: {spread.source}", 118)
     style.foot_note(figure, source)
     return figure
 

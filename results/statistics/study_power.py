@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from results.database.records import StudyRecord
+from results.statistics.cells import Cells
+from results.statistics.errors import counted
 from results.statistics.findings import study_findings
 from results.statistics.options import Options
 from results.statistics.power import (
@@ -70,8 +72,24 @@ def pilot_spread(data: StudyData, options: Options) -> Spread:
     found = study_findings(data, options)
     games = ", ".join(found.cells.compared_games)
     kind = "imported" if data.imported is not None else "recorded"
-    source = f"the {kind} runs of {data.study.name} on the mean of {games}"
+    source = f"the {kind} runs of {data.study.name} on the mean of {games}{_floors(found.cells)}"
     return observed_spread(found.cells, rho=found.pairing.rho, ci=options.ci, source=source)
+
+
+def _floors(cells: Cells) -> str:
+    """Says where runs differ too little because they stand on the floor; else empty."""
+    arms = {
+        game: sum(bool(cells.floor({cell: 1.0}, game)) for cell in cells.arms)
+        for game in cells.compared_games
+    }
+    words = [
+        f"on {game} {count} of {counted(len(cells.arms), 'arm')}"
+        for game, count in arms.items()
+        if count
+    ]
+    if not words:
+        return ""
+    return f" (at the floor stand {', '.join(words)}: agents that learn will spread more)"
 
 
 def study_power(study: StudyRecord, spread: Spread, asked: Asked) -> StudyPower:

@@ -23,6 +23,7 @@ def test_every_question_is_a_line_that_falls(make_study, named, cut_words_of, wo
     assert len(named(drawn.figure, "own")) == 1
     assert cut_words_of(drawn.figure) == []
     assert "[0.200, 0.400], 20 df, from a pilot" in drawn.caption
+    assert "at both limits of the spread" in words_of(drawn.figure)
 
 
 def test_tables_say_what_the_spread_is_and_where_it_is_from(make_study):

@@ -144,3 +144,16 @@ def test_a_study_table_has_its_own_seeds_and_shrinks_with_more(make_study):
         assert rows["detectable"].is_monotonic_decreasing
     assert found.needed["seeds"].notna().all()
     assert found.needed["seeds_low"].isna().all()
+
+
+def test_a_spread_of_runs_on_the_floor_says_so(make_study, make_data):
+    """Agents that learn nothing hardly differ: their spread promises too much."""
+    study = make_study({"a": ("on",)}, games=("Pong", "Assault"))
+
+    def score(on, game, seed):
+        return 0.01 * seed if game == "Pong" else 0.8 + 0.1 * seed
+
+    source = pilot_spread(make_data(study, score, points=1), Options()).source
+    assert "at the floor stand on Pong 2 of 2 arms: agents that learn will spread more" in source
+    higher = make_data(study, lambda on, game, seed: 0.8 + 0.1 * seed, points=1)
+    assert "floor" not in pilot_spread(higher, Options()).source
