@@ -36,6 +36,7 @@ class AgentConfig(Settings):
     validation_fraction: float = added_later(0.0, ge=0, lt=1)  # p, of the episodes
     validation_rule: Literal["random", "deterministic"] = added_later("random")
     validate_every: int = added_later(16, ge=1)  # K, world-model updates
+    collection_lag: int = added_later(0, ge=0, le=1)  # blocks of updates that acting is behind
 
     # World model
     deter: int = Field(600, ge=1)

@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,32 +17,15 @@ from agents.dreamer.exploration import Explorer
 from agents.dreamer.imagination import Imagination
 from agents.dreamer.loss_terms import LossTerms
 from agents.dreamer.optimiser import Optimiser
+from agents.dreamer.policy import CHOICE, LATENT, ActingState, Deputy, Policy
 from agents.dreamer.rssm import LatentState
-from agents.dreamer.world_model import (
-    Batch,
-    Posteriors,
-    WorldModel,
-    normalised,
-    one_hot_actions,
-)
+from agents.dreamer.world_model import Batch, Posteriors, WorldModel, normalised
+from agents.execution.executor import Eager, Executor, Inputs
 from agents.observation import Observation
 from agents.parts import Parts
 from agents.precision import Precision, arithmetic
 from agents.streams import Streams
 from agents.views import View
-
-
-@dataclass(frozen=True)
-class ActingState:
-    """What the agent carries from one environment step to the next, for N environments."""
-
-    latent: LatentState
-    action: Int[Tensor, " N"]
-
-    @classmethod
-    def of(cls, stoch: Tensor, deter: Tensor, action: Tensor) -> "ActingState":
-        """Puts the tensors of a saved state together again."""
-        return cls(LatentState(stoch, deter), action)
 
 
 class Agent:
@@ -55,6 +39,8 @@ class Agent:
         device: Where parameters live and updates run.
         precision: In which arithmetic the networks compute in updates; they act in fp32, where a
             step of so few rows would take longer to cast the weights than to multiply by them.
+        execute: Carries out the programs that the updates and acting consist of; one after the
+            other if not given.
     """
 
     def __init__(
@@ -65,9 +51,11 @@ class Agent:
         streams: Streams,
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
+        execute: Executor | None = None,
     ) -> None:
         config = parts.config
         self.precision, self._device = precision, torch.device(device)
+        self.execute = Eager() if execute is None else execute
         self.config, self._parts, self._observation = config, parts, observation
         self.views, self.act_wrappers = parts.views, parts.act_wrappers
         self.streams = streams
@@ -90,40 +78,64 @@ class Agent:
         """Updates the world model on one batch.
 
         Returns:
-            The states seen on the way, from which imagination starts, and metrics.
+            The states seen on the way, from which imagination starts, and metrics. The executor
+            may write over them in the next call.
         """
         B, T = batch.reward.shape
-        views, activity = self._views(batch)
-        uniforms = self.streams.uniforms("world_model", *self.world_model.uniforms_shape(B, T))
+        draws = {"world_model": self._draw("world_model", *self.world_model.uniforms_shape(B, T))}
+        draws |= self._view_draws(B, T)
         shapes = self.loss_terms.uniforms_shapes(B, T)
-        draws = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
+        draws |= {owner: self._draw(owner, *shape) for owner, shape in shapes.items()}
+        return self.execute("world_model", self._update_world_model, vars(batch) | draws)
+
+    def _update_world_model(self, inputs: Inputs) -> tuple[Posteriors, dict[str, Tensor]]:
+        """The update as a program: of a batch, and of the draws by their owners."""
+        batch = _batch_in(inputs)
+        views, activity = self._views(batch, inputs)
         with self._arithmetic():
-            terms, metrics, seen = self.world_model.losses(views, batch, uniforms)
+            terms, metrics, seen = self.world_model.losses(views, batch, inputs["world_model"])
             total = self.world_model.total(terms)
-            norm, added = self.loss_terms.step(total, self.model_optimiser, seen, draws)
+            norm, added = self.loss_terms.step(total, self.model_optimiser, seen, inputs)
         losses = {name: term.detach() for name, term in terms.items()}
         metrics |= activity | added | {"model_grad_norm": norm}
         return seen.posteriors, losses | metrics
 
     def train_behaviour(self, start: Posteriors) -> dict[str, Tensor]:
-        """Updates the behaviour on dreams that start from the given states; returns metrics."""
-        shapes = self.behaviour.uniforms_shapes(len(start.is_terminal))
-        uniforms = {owner: self.streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
-        with self._arithmetic():
-            metrics = self.behaviour.update(Imagination(self.world_model, start), uniforms)
-        self.behaviour.count_update()
+        """Updates the behaviour on dreams that start from the given states; returns metrics.
+
+        A second behaviour learns too, until its time is over. What is due between two updates
+        follows, and the host decides about it. The executor may write over the metrics in the
+        next call.
+        """
+        starts, owners = len(start.is_terminal), {"": self.behaviour}
         if self.explorer is not None and not self.explorer.over:
-            metrics |= self._train_explorer(self.explorer, start)
+            owners[f"{self.explorer.name}/"] = self.explorer.behaviour
+        draws = {
+            prefix + owner: self._draw(prefix + owner, *shape)
+            for prefix, behaviour in owners.items()
+            for owner, shape in behaviour.uniforms_shapes(starts).items()
+        }
+        state = {"stoch": start.state.stoch, "deter": start.state.deter}
+        inputs = state | {"is_terminal": start.is_terminal} | draws
+        metrics = self.execute("behaviour", self._update_behaviour, inputs)
+        for behaviour in owners.values():
+            behaviour.count_update()
         return metrics
 
-    def _train_explorer(self, explorer: Explorer, start: Posteriors) -> dict[str, Tensor]:
-        """Updates the second behaviour on dreams of its own, by its own streams."""
-        streams = self.streams.within(explorer.name)
-        shapes = explorer.behaviour.uniforms_shapes(len(start.is_terminal))
-        uniforms = {owner: streams.uniforms(owner, *shape) for owner, shape in shapes.items()}
+    def _update_behaviour(self, inputs: Inputs) -> dict[str, Tensor]:
+        """The update as a program: of where dreams start, and of the draws by their owners."""
+        start = Posteriors(LatentState(inputs["stoch"], inputs["deter"]), inputs["is_terminal"])
+        imagination = Imagination(self.world_model, start)
         with self._arithmetic():
-            metrics = explorer.update(Imagination(self.world_model, start), uniforms)
-        explorer.behaviour.count_update()
+            metrics = self.behaviour.update(imagination, inputs)
+            if self.explorer is not None and not self.explorer.over:
+                prefix = f"{self.explorer.name}/"
+                own = {
+                    owner.removeprefix(prefix): draws
+                    for owner, draws in inputs.items()
+                    if owner.startswith(prefix)
+                }
+                metrics |= self.explorer.update(imagination, own)
         return metrics
 
     @property
@@ -148,34 +160,51 @@ class Agent:
         Drawn from streams of their own, so they move nobody else's numbers.
         """
         B, T = batch.reward.shape
-        views, _ = self._views(batch, "dreaming")
+        draws = {"dreaming": self._draw("dreaming", *self.world_model.uniforms_shape(B, T))}
+        draws |= self._view_draws(B, T, "dreaming")
+        return self.execute("posteriors", self._infer, vars(batch) | draws)
+
+    def _infer(self, inputs: Inputs) -> Posteriors:
+        """The states as a program."""
+        batch = _batch_in(inputs)
+        views, _ = self._views(batch, inputs)
         seen = replace(batch, observation=views[0].obs_in)
-        uniforms = self.streams.uniforms("dreaming", *self.world_model.uniforms_shape(B, T))
         with self._arithmetic():
-            states, _ = self.world_model.filter(seen, uniforms)
+            states, _ = self.world_model.filter(seen, inputs["dreaming"])
         return Posteriors.of(states, batch)
 
     def _arithmetic(self) -> AbstractContextManager[object]:
         return arithmetic(self.precision, self._device)
 
-    def _views(self, batch: Batch, use: str = "") -> tuple[list[View], dict[str, Tensor]]:
-        """Shows a batch through the chain of views; each link draws from its own stream.
+    def _draw(self, owner: str, *shape: int) -> Tensor:
+        return self.streams.uniforms(owner, *shape)
+
+    def _view_draws(self, batch: int, length: int, use: str = "") -> dict[str, Tensor]:
+        """The uniforms that the chain of views takes; each link draws from its own stream.
 
         Args:
-            batch: [B, T].
+            batch: Sequences.
+            length: Rows of each.
             use: Names further streams of the links, for looks beside those of the updates.
+        """
+        return {
+            view.name: self._draw(
+                f"{view.name}/{use}" if use else view.name, *view.uniforms_shape(batch, length)
+            )
+            for view in self.views
+        }
+
+    def _views(self, batch: Batch, draws: Inputs) -> tuple[list[View], dict[str, Tensor]]:
+        """Shows a batch through the chain of views.
 
         Returns:
             The views, and for each link the share of the encoder's inputs that it changed.
         """
-        B, T = batch.reward.shape
         observation = normalised(batch.observation)
         views = [View(obs_in=observation, obs_target=observation)]
         activity = {}
         for transform in self.views:
-            owner = f"{transform.name}/{use}" if use else transform.name
-            draws = self.streams.uniforms(owner, *transform.uniforms_shape(B, T))
-            before, views = views, transform(views, draws)
+            before, views = views, transform(views, draws[transform.name])
             changed = (views[0].obs_in != before[0].obs_in).flatten(2).any(-1)
             activity[f"{transform.name}/inputs_changed"] = changed.float().mean()
         return views, activity
@@ -185,7 +214,11 @@ class Agent:
         latent = self.world_model.rssm.initial(environments)
         return ActingState(latent, latent.deter.new_zeros(environments, dtype=torch.long))
 
-    @torch.no_grad()
+    @property
+    def policy(self) -> Policy:
+        """What acts, as it stands."""
+        return Policy(self.world_model.encoder, self.world_model.rssm, self.behaviours)
+
     def act(
         self,
         observation: UInt8[Tensor, " N *obs"] | Float[Tensor, " N *obs"],
@@ -195,6 +228,7 @@ class Agent:
         stream: str,
         argmax: bool = False,
         explore_at: int | None = None,
+        by: Deputy | None = None,
     ) -> ActingState:
         """Filters the observation and chooses the next action.
 
@@ -209,33 +243,38 @@ class Agent:
             argmax: The most probable action instead of a sampled one.
             explore_at: The env_frames of the run, where the modifications of acting have their
                 say; None where they have not, as in evaluation.
+            by: Acts in the place of the agent as it stands.
 
         Returns:
-            The new state; its `action` is the choice.
+            The new state; its `action` is the choice. The executor may write over it in the next
+            call for this stream.
         """
         N = len(observation)
-        behaviour = self._acting(N, explore_at)
-        draws = self.streams.uniforms(stream, N, self.config.stoch)
-        uniforms = None if argmax else self.streams.uniforms(stream, N)
-        latent = self.world_model.rssm.obs_step(
-            state.latent,
-            one_hot_actions(state.action, self.actions),
-            self.world_model.encoder(normalised(observation)),
-            is_first,
-            draws,
-        )
-        action = behaviour.act(latent.feat, uniforms).argmax(-1)
-        if explore_at is not None:
-            action = self._explored(action, explore_at)
-        return ActingState(latent, action)
+        who = self._whose_turn(N, explore_at)
+        inputs = {
+            "observation": observation,
+            "is_first": is_first,
+            "stoch": state.latent.stoch,
+            "deter": state.latent.deter,
+            "action": state.action,
+            LATENT: self._draw(stream, N, self.config.stoch),
+        }
+        if not argmax:
+            inputs[CHOICE] = self._draw(stream, N)
+        policy, execute = (self.policy, self.execute) if by is None else (by.policy, by.execute)
+        step = partial(policy.step, who=who, actions=self.actions)
+        acted = execute(f"policy/{stream}/{who}", step, inputs)
+        if explore_at is None:
+            return acted
+        return ActingState(acted.latent, self._explored(acted.action, explore_at))
 
-    def _acting(self, environments: int, explore_at: int | None) -> Behaviour:
-        """Whose turn it is to choose; counts the choices of the second behaviour."""
+    def _whose_turn(self, environments: int, explore_at: int | None) -> int:
+        """Which of the behaviours chooses; counts the choices of the second one."""
         if explore_at is None or self.explorer is None:
-            return self.behaviour
+            return 0
         acts = self.explorer.acts_at(explore_at)
         self._count(self.explorer.name, environments if acts else 0, environments)
-        return self.explorer.behaviour if acts else self.behaviour
+        return 1 if acts else 0
 
     def _count(self, name: str, replaced: int, taken: int) -> None:
         before = self._activity.get(name, (0, 0))
@@ -274,7 +313,7 @@ class Agent:
             "world_model": self.world_model.state_dict(),
             "loss_terms": self.loss_terms.state_dict(),
             "behaviour": self.behaviour.training_state(),
-            "model_optimiser": self.model_optimiser.adam.state_dict(),
+            "model_optimiser": self.model_optimiser.state_dict(),
             "streams": self.streams.state_dict(),
             "activity": self._activity,
         }
@@ -283,12 +322,17 @@ class Agent:
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts the agent back to where `state_dict` found it."""
+        """Puts the agent back to where `state_dict` found it; its moments lie elsewhere then."""
+        self.execute.forget()
         self.world_model.load_state_dict(state["world_model"])
         self.loss_terms.load_state_dict(state.get("loss_terms", {}))
         self.behaviour.load_training_state(state["behaviour"])
-        self.model_optimiser.adam.load_state_dict(state["model_optimiser"])
+        self.model_optimiser.load_state_dict(state["model_optimiser"])
         self.streams.load_state_dict(state["streams"])
         self._activity = dict(state["activity"])
         if self.explorer is not None:
             self.explorer.load_state_dict(state["explorer"])
+
+
+def _batch_in(inputs: Inputs) -> Batch:
+    return Batch(**{field.name: inputs[field.name] for field in fields(Batch)})

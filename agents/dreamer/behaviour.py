@@ -131,10 +131,8 @@ class Behaviour(nn.Module, ABC):
 
     @torch.no_grad()
     def copy_target(self) -> None:
-        """Copies the critic into the target critic."""
-        pairs = zip(self.target_critic.parameters(), self.critic.parameters(), strict=True)
-        for target, source in pairs:
-            target.copy_(source)
+        """Copies the critic into the target critic; an accelerator does it in one go."""
+        torch._foreach_copy_(list(self.target_critic.parameters()), list(self.critic.parameters()))
 
     def networks(self, tag: BehaviourTag) -> tuple[nn.Module, ...]:
         """The networks that a tag names, the target critic not among them."""
@@ -146,7 +144,7 @@ class Behaviour(nn.Module, ABC):
         """Everything that training changes."""
         return {
             "networks": self.state_dict(),
-            "optimisers": {name: one.adam.state_dict() for name, one in self.optimisers.items()},
+            "optimisers": {name: one.state_dict() for name, one in self.optimisers.items()},
             "updates": self.updates,
         }
 
@@ -154,7 +152,7 @@ class Behaviour(nn.Module, ABC):
         """Puts the behaviour back to where `training_state` found it."""
         self.load_state_dict(state["networks"])
         for name, optimiser in self.optimisers.items():
-            optimiser.adam.load_state_dict(state["optimisers"][name])
+            optimiser.load_state_dict(state["optimisers"][name])
         self.updates = state["updates"]
 
 

@@ -100,7 +100,7 @@ class EntropyTarget:
         self, config: AgentConfig, choices: int, device: str | torch.device
     ) -> "TunedEntropyWeight":
         """Makes one for a policy over so many choices."""
-        return TunedEntropyWeight(self, config, choices).to(device)
+        return TunedEntropyWeight(self, config, choices, device)
 
 
 class TunedEntropyWeight(nn.Module):
@@ -111,13 +111,20 @@ class TunedEntropyWeight(nn.Module):
         config: Gives the other settings of the optimiser. There is no decay: it would pull α
             towards 1.
         choices: Of the policy; the largest entropy is their logarithm.
+        device: Where it lives.
     """
 
-    def __init__(self, target: EntropyTarget, config: AgentConfig, choices: int) -> None:
+    def __init__(
+        self,
+        target: EntropyTarget,
+        config: AgentConfig,
+        choices: int,
+        device: str | torch.device = "cpu",
+    ) -> None:
         super().__init__()
         self._target, self._largest = target, math.log(choices)
-        self.log_alpha = nn.Parameter(torch.tensor(math.log(target.start)))
-        self.wanted = nn.Buffer(torch.tensor(target.share * self._largest))
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(target.start), device=device))
+        self.wanted = nn.Buffer(torch.tensor(target.share * self._largest, device=device))
         without_decay = config.model_copy(update={"decay": 0.0})
         self._optimiser = Optimiser([self.log_alpha], target.lr, without_decay)
 

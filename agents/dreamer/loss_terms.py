@@ -58,8 +58,7 @@ class Follower(nn.Module):
     def follow(self, source: nn.Module, rate: float | None = None) -> None:
         """Goes part of the way to its source: `rate`, its own where not given."""
         rate = self.rate if rate is None else rate
-        for target, value in zip(self.network.parameters(), source.parameters(), strict=True):
-            target.lerp_(value, rate)
+        torch._foreach_lerp_(list(self.network.parameters()), list(source.parameters()), rate)
 
     @torch.no_grad()
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -258,7 +257,7 @@ class LossTerms:
         return {
             name: {
                 "networks": loss.state_dict(),
-                "optimiser": self.optimisers[name].adam.state_dict(),
+                "optimiser": self.optimisers[name].state_dict(),
             }
             for name, loss in self.losses.items()
         }
@@ -271,7 +270,7 @@ class LossTerms:
         """
         for name, loss in self.losses.items():
             loss.load_state_dict(state[name]["networks"])
-            self.optimisers[name].adam.load_state_dict(state[name]["optimiser"])
+            self.optimisers[name].load_state_dict(state[name]["optimiser"])
 
 
 def _trained(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -1,6 +1,7 @@
 """Optimiser: clip the gradient's global norm, decay the parameters, then Adam."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,9 @@ class Optimiser:
 
     The decay multiplies every parameter, biases and norms included, by 1 − decay at each update,
     whatever the learning rate; in AdamW's terms that is weight_decay = decay / lr.
+
+    Where parameters live on an accelerator, Adam counts its steps there ("capturable"), so that a
+    graph can hold a step. Its bias corrections are then fp32 numbers instead of Python's.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, config: AgentConfig) -> None:
@@ -26,6 +30,7 @@ class Optimiser:
             eps=config.adam_eps,
             weight_decay=config.decay / lr,
             foreach=True,
+            capturable=any(parameter.device.type != "cpu" for parameter in self.parameters),
         )
 
     def step(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
@@ -52,3 +57,13 @@ class Optimiser:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         self.adam.step()
         return norm.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adam's moments and counts, by the number of the parameter."""
+        state: dict[str, Any] = self.adam.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts the moments back; the settings are those of this optimiser, on its device."""
+        own = self.adam.state_dict()["param_groups"]
+        self.adam.load_state_dict({**state, "param_groups": own})

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.dreamer.agent import ActingState, Agent
+from agents.dreamer.agent import Agent
+from agents.dreamer.policy import ActingState
+from agents.execution.devices import sent
 from agents.streams import Streams
+from agents.training.acting import Acting, AtOnce
 from agents.training.checkpoint import CheckpointError
 from agents.training.environments import Environments
 from agents.training.replay import Replay
@@ -35,13 +38,27 @@ class EndedEpisode:
 
 
 class Collector:
-    """Plays episode after episode; episode k is seeded from (seed, "environment", k)."""
+    """Plays episode after episode; episode k is seeded from (seed, "environment", k).
+
+    Args:
+        agent: Chooses the actions.
+        replay: Takes what is seen.
+        environments: One of them.
+        streams: Of the run.
+        acting: Which of the agent's parameters choose; those of the moment if not given.
+    """
 
     def __init__(
-        self, agent: Agent, replay: Replay, environments: Environments, streams: Streams
+        self,
+        agent: Agent,
+        replay: Replay,
+        environments: Environments,
+        streams: Streams,
+        acting: Acting | None = None,
     ) -> None:
         self.agent, self.replay, self.environments = agent, replay, environments
         self.streams = streams
+        self.acting = AtOnce() if acting is None else acting
         self.episodes = 0
         self._episode = self._begin()
         replay.begin(self._episode.observation[0])
@@ -59,15 +76,18 @@ class Collector:
         """
         episode = self._episode
         device = episode.state.action.device
-        episode.state = self.agent.act(
-            torch.from_numpy(episode.observation).to(device),
-            torch.full((1,), float(episode.is_first), device=device),
-            episode.state,
-            stream="acting",
-            explore_at=env_frames,
-        )
+        with self.acting.queue():
+            episode.state = self.agent.act(
+                sent(episode.observation, device),
+                torch.full((1,), float(episode.is_first), device=device),
+                episode.state,
+                stream="acting",
+                explore_at=env_frames,
+                by=self.acting.deputy,
+            )
+            action = int(episode.state.action)
         episode.is_first = False
-        return self._step(int(episode.state.action))
+        return self._step(action)
 
     def forget(self) -> None:
         """Lets the agent go on from the zero state, in the middle of the episode."""
@@ -80,9 +100,9 @@ class Collector:
             "episodes": self.episodes,
             "actions": list(episode.actions),
             "is_first": episode.is_first,
-            "stoch": episode.state.latent.stoch.cpu(),
-            "deter": episode.state.latent.deter.cpu(),
-            "action": episode.state.action.cpu(),
+            "stoch": episode.state.latent.stoch.to("cpu", copy=True),
+            "deter": episode.state.latent.deter.to("cpu", copy=True),
+            "action": episode.state.action.to("cpu", copy=True),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from agents.dreamer.agent import Agent
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Batch, Posteriors
+from agents.execution.executor import Eager
 from agents.training.recipe import Clock
 from agents.training.replay import Replay
 from agents.training.reports import Metrics
@@ -24,6 +26,8 @@ class Learner:
 
     def __init__(self, agent: Agent, replay: Replay) -> None:
         self.agent, self.replay = agent, replay
+        # a block that lies elsewhere is read by the host, and what is read is sent over
+        self._sampling = agent.execute if replay.at_hand else Eager()
         self._posteriors: Posteriors | None = None  # of the last update, until a dream uses them
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
@@ -80,11 +84,11 @@ class Learner:
         if self._posteriors is not None:
             state = self._posteriors.state
             waiting = {
-                "stoch": state.stoch.cpu(),
-                "deter": state.deter.cpu(),
-                "is_terminal": self._posteriors.is_terminal.cpu(),
+                "stoch": _kept(state.stoch),
+                "deter": _kept(state.deter),
+                "is_terminal": _kept(self._posteriors.is_terminal),
             }
-        sums = {name: sum_.cpu() for name, sum_ in self._sums.items()}
+        sums = {name: _kept(sum_) for name, sum_ in self._sums.items()}
         return {"posteriors": waiting, "sums": sums, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -96,15 +100,24 @@ class Learner:
                 waiting[name].to(device) for name in ("stoch", "deter", "is_terminal")
             )
             self._posteriors = Posteriors(LatentState(stoch, deter), is_terminal)
-        self._sums = {name: sum_.to(device) for name, sum_ in state["sums"].items()}
+        self._sums = {name: sum_.to(device, copy=True) for name, sum_ in state["sums"].items()}
         self._counts = dict(state["counts"])
 
     def _batch(self, stream: str, *, validation: bool = False) -> Batch:
         draws = self.agent.streams.uniforms(stream, self.agent.config.batch, 2)
-        return self.replay.sample(draws, validation=validation)
+        sample = self.replay.sample_validation if validation else self.replay.sample_training
+        return self._sampling(stream, sample, {"uniforms": draws})
 
     def _add(self, metrics: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Adds the metrics of an update to their sums; an accelerator does it in one go."""
         for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            if name not in self._sums:
+                self._sums[name] = torch.zeros_like(value)
             self._counts[name] = self._counts.get(name, 0) + 1
+        torch._foreach_add_([self._sums[name] for name in metrics], list(metrics.values()))
         return metrics
+
+
+def _kept(x: Tensor) -> Tensor:
+    """A copy on the host, which stays as it is when the original is written over."""
+    return x.to("cpu", copy=True)

@@ -12,9 +12,11 @@ from typing import Any
 from agents.config import FRAMES_PER_AGENT_STEP, Budget, Protocol
 from agents.dreamer.agent import Agent
 from agents.dreamer.surgery import operate
+from agents.execution.devices import executor_on
 from agents.parts import Parts
 from agents.precision import Precision
 from agents.streams import Streams
+from agents.training.acting import Acting, acting_of
 from agents.training.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from agents.training.collector import Collector, EndedEpisode
 from agents.training.environments import Environments, make_environments
@@ -60,6 +62,7 @@ class Run:
 
     agent: Agent
     replay: Replay
+    acting: Acting
     collector: Collector
     learner: Learner
     clock: Clock
@@ -76,11 +79,20 @@ class Run:
     ) -> "Run":
         """An untrained agent with an empty replay, at the first observation of an episode."""
         streams, actions = Streams(seed, device), environments.actions
-        agent = Agent(parts, environments.observation, actions, streams, device, precision)
+        agent = Agent(
+            parts,
+            environments.observation,
+            actions,
+            streams,
+            device,
+            precision,
+            executor_on(device),
+        )
         agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
         replay = Replay(agent_steps, environments.observation, parts.config, streams, device)
-        collector = Collector(agent, replay, environments, streams)
-        return cls(agent, replay, collector, Learner(agent, replay), Clock())
+        acting = acting_of(agent, device)
+        collector = Collector(agent, replay, environments, streams, acting)
+        return cls(agent, replay, acting, collector, Learner(agent, replay), Clock())
 
     def operate(self, surgery: Surgery) -> Metrics:
         """Changes the agent; states that its old parameters have made are dropped."""
@@ -100,6 +112,7 @@ class Run:
             "replay": self.replay.state_dict(),
             "collector": self.collector.state_dict(),
             "learner": self.learner.state_dict(),
+            "acting": self.acting.state_dict(),
         }
         return Checkpoint(self.clock.env_frames, state)
 
@@ -117,6 +130,7 @@ class Run:
             self.replay.load_state_dict(state["replay"])
             self.collector.load_state_dict(state["collector"])
             self.learner.load_state_dict(state["learner"])
+            self.acting.load_state_dict(state.get("acting", {}))
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint does not fit this agent: {error}") from error
 
@@ -171,6 +185,7 @@ def train(
                     with watch("checkpoint"):
                         saved = _save(run, checkpoints)
                     yield saved
+            run.acting.before(event)
             match event:
                 case Collect(policy=policy):
                     with watch("collect"):

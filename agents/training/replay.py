@@ -7,7 +7,6 @@ dropped.
 """
 
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,11 @@ from torch import Tensor
 
 from agents.config import AgentConfig
 from agents.dreamer.world_model import Batch
+from agents.execution.devices import sent
+from agents.execution.executor import Inputs
 from agents.observation import Observation
 from agents.streams import Streams
+from agents.training.episodes import Episodes
 from agents.training.split import is_validation
 
 BYTES_BESIDE = 13  # of a row: action int64, reward float32, is_terminal bool
@@ -50,19 +52,6 @@ def replay_bytes(agent_steps: int, observation: Observation, config: AgentConfig
     """The memory that the replay of a run takes, in bytes: 0.42 GB for 100,000 Atari steps."""
     row = observation.size * observation.dtype.itemsize + BYTES_BESIDE
     return replay_rows(agent_steps, config) * row
-
-
-@dataclass
-class Episodes:
-    """Where the episodes of one split lie: first row and number of rows of each."""
-
-    starts: list[int] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-
-    def add(self, start: int, rows: int) -> None:
-        """Appends an episode."""
-        self.starts.append(start)
-        self.rows.append(rows)
 
 
 class Replay:
@@ -98,7 +87,10 @@ class Replay:
         self.action = torch.zeros(rows, dtype=torch.long, device=where)
         self.reward = torch.zeros(rows, device=where)
         self.is_terminal = torch.zeros(rows, dtype=torch.bool, device=where)
-        self.training, self.validation = Episodes(), Episodes()
+        most = (
+            rows // (2 if config.cross_episodes else config.length + 1) + 1
+        )  # and the running one
+        self.training, self.validation = (Episodes(most, self.length, where) for _ in range(2))
         self._episode_start = self._next = 0
         self._running_validates = False
 
@@ -119,6 +111,7 @@ class Replay:
         self._running_validates = is_validation(self.config, self._streams, kept, held_out)
         self._next = self._episode_start
         self._write(observation, action=0, reward=0.0, terminal=False)
+        self._show_running()
 
     def add(
         self,
@@ -140,6 +133,7 @@ class Replay:
             split = self.validation if self._running_validates else self.training
             split.add(self._episode_start, rows)
             self._episode_start = self._next
+        self._show_running()
 
     def sample(self, uniforms: Float[Tensor, "B 2"], *, validation: bool = False) -> Batch:
         """Draws B sequences.
@@ -160,21 +154,35 @@ class Replay:
         Raises:
             RuntimeError: If no sequence can be drawn.
         """
+        self._check(self.validation if validation else self.training)
         return self._gather(*self.sequence_rows(uniforms, validation=validation))
+
+    def sample_training(self, inputs: Inputs) -> Batch:
+        """Draws training sequences by `uniforms` [B, 2], as a program."""
+        return self.sample(inputs["uniforms"])
+
+    def sample_validation(self, inputs: Inputs) -> Batch:
+        """Draws validation sequences by `uniforms` [B, 2], as a program."""
+        return self.sample(inputs["uniforms"], validation=True)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the block lies where batches are wanted."""
+        return self.action.device.type == self.device.type
 
     def sequence_rows(
         self, uniforms: Float[Tensor, "B 2"], *, validation: bool = False
     ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
         """The rows of each sequence, and the first row of the episode of each of them."""
-        starts, rows = self._episodes(validation=validation)
+        episodes = self.validation if validation else self.training
+        starts, rows, ends = episodes.starts_on_device, episodes.rows_on_device, episodes.ends
         draws = uniforms.to(starts.device).double()
         steps = torch.arange(self.length, device=starts.device)
-        ends = rows.cumsum(0)  # of each episode, in the rows of all laid one after the other
         if self.config.cross_episodes:
-            first = ends - rows
-            last = ends[-1] - self.length
+            first = ends - rows  # of each episode, in the rows of all laid one after the other
+            last = episodes.total - self.length
             if self.config.sampler == "episodes":
-                episode = (draws[:, 0] * len(rows)).long()
+                episode = (draws[:, 0] * episodes.count).long()
                 place = first[episode] + (draws[:, 1] * rows[episode]).long()
             else:
                 place = (draws[:, 0] * (last + 1)).long()
@@ -182,23 +190,21 @@ class Replay:
             episode = torch.searchsorted(ends, places, right=True)
             return starts[episode] + places - first[episode], starts[episode]
         if self.config.sampler == "episodes":
-            episode = (draws[:, 0] * len(rows)).long()
+            episode = (draws[:, 0] * episodes.count).long()
             offset = (draws[:, 1] * (rows[episode] + 1)).long()
             offset = torch.minimum(offset, rows[episode] - self.length)
         else:
-            choices = (rows - self.length + 1).cumsum(0)
-            place = (draws[:, 0] * choices[-1]).long()
-            episode = torch.searchsorted(choices, place, right=True)
-            offset = place - choices[episode] + (rows - self.length + 1)[episode]
+            place = (draws[:, 0] * episodes.sequences).long()
+            episode = torch.searchsorted(episodes.sequence_ends, place, right=True)
+            here = rows[episode] - self.length + 1
+            offset = place - episodes.sequence_ends[episode] + here
         start = starts[episode]
         return (start + offset)[:, None] + steps, start[:, None].expand(-1, self.length)
 
     def newest_is(self, observation: NDArray[Any]) -> bool:
         """Whether the last row written holds this observation, [*obs]."""
         stored = self.observation[self._next - 1].cpu().numpy()
-        return np.array_equal(
-            stored, _flat(observation).numpy(), equal_nan=stored.dtype.kind == "f"
-        )
+        return np.array_equal(stored, observation.reshape(-1), equal_nan=stored.dtype.kind == "f")
 
     def state_dict(self) -> dict[str, Any]:
         """Every row written so far, which is not copied, and where the episodes lie."""
@@ -207,8 +213,8 @@ class Replay:
             "action": self._written(self.action),
             "reward": self._written(self.reward),
             "is_terminal": self._written(self.is_terminal),
-            "training": [list(self.training.starts), list(self.training.rows)],
-            "validation": [list(self.validation.starts), list(self.validation.rows)],
+            "training": self.training.lists,
+            "validation": self.validation.lists,
             "episode_start": self._episode_start,
             "running_validates": self._running_validates,
         }
@@ -219,10 +225,11 @@ class Replay:
         written = slice(0, self._next)
         for name in ("observation", "action", "reward", "is_terminal"):
             getattr(self, name)[written] = state[name].to(self.action.device)
-        self.training = Episodes(*state["training"])
-        self.validation = Episodes(*state["validation"])
+        self.training.load(*state["training"])
+        self.validation.load(*state["validation"])
         self._episode_start = state["episode_start"]
         self._running_validates = state["running_validates"]
+        self._show_running()
 
     def _written(self, column: Tensor) -> Tensor:
         """The rows written so far, as a tensor that ends where they do: no more is saved."""
@@ -232,25 +239,26 @@ class Replay:
         """How many episodes of a split there are, 0 while they do not make one sequence."""
         return len(split.rows) if sum(split.rows) >= self.length else 0
 
-    def _episodes(self, *, validation: bool) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
-        """First row and number of rows of every episode that can be sampled."""
-        split = self.validation if validation else self.training
-        starts, rows = list(split.starts), list(split.rows)
-        running = self._next - self._episode_start
+    def _show_running(self) -> None:
+        """Lets the running episode be sampled too, once it is long enough, if that is wanted."""
+        if not self.config.ongoing:
+            return
+        rows = self._next - self._episode_start
         shortest = 1 if self.config.cross_episodes else self.length + 1
-        if self.config.ongoing and self._running_validates == validation and running >= shortest:
-            starts.append(self._episode_start)
-            rows.append(running)
-        if sum(rows) < self.length:
+        split = self.validation if self._running_validates else self.training
+        other = self.training if self._running_validates else self.validation
+        split.show_running(self._episode_start, rows if rows >= shortest else 0)
+        other.show_running(self._episode_start, 0)
+
+    def _check(self, episodes: Episodes) -> None:
+        if episodes.rows_in_all < self.length:
             raise RuntimeError("the replay holds no complete episode yet")
-        device = self.action.device
-        return torch.tensor(starts, device=device), torch.tensor(rows, device=device)
 
     def _gather(self, rows: Int[Tensor, "B T"], episode_start: Int[Tensor, "B T"]) -> Batch:
         B, T = rows.shape
         index = rows.flatten()
         is_first = rows == episode_start
-        is_first[:, 0] = True  # a sequence starts from the zero state wherever it lies
+        is_first[:, 0].fill_(True)  # a sequence starts from the zero state wherever it lies
         observation = self.observation.index_select(0, index)
         return Batch(
             observation=observation.view(B, T, *self.kind.shape).to(self.device),
@@ -264,15 +272,11 @@ class Replay:
         self, observation: NDArray[Any], *, action: int, reward: float, terminal: bool
     ) -> None:
         row = self._next
-        self.observation[row] = _flat(observation)
+        self.observation[row] = sent(observation.reshape(-1), self.observation.device)
         self.action[row] = action
         self.reward[row] = reward
         self.is_terminal[row] = terminal
         self._next += 1
-
-
-def _flat(observation: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(observation)).flatten()
 
 
 def _place(size: int, device: torch.device) -> torch.device:

@@ -46,6 +46,7 @@ ADDED = {
     "validation_fraction": 0.0,
     "validation_rule": "random",
     "validate_every": 16,
+    "collection_lag": 0,
     "corrected_targets": False,
 }
 

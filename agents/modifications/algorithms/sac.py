@@ -293,10 +293,8 @@ class SoftActorCritic(Behaviour):
             super().move_target()
             return
         with torch.no_grad():
-            for target, source in zip(
-                self.target_critic.parameters(), self.critic.parameters(), strict=True
-            ):
-                target.lerp_(source, rate)
+            targets, sources = self.target_critic.parameters(), self.critic.parameters()
+            torch._foreach_lerp_(list(targets), list(sources), rate)
 
 
 def soft_value(

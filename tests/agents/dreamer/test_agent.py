@@ -187,7 +187,10 @@ def test_dreams_use_the_updated_model_and_start_from_the_posteriors_of_the_loss(
     (imagination, uniforms), *others = seen
     assert not others
     assert imagination.world_model is agent.world_model
-    assert imagination.start is posteriors  # every one of the B x T states
+    started = imagination.start  # every one of the B x T states
+    assert started.state.stoch is posteriors.state.stoch
+    assert started.state.deter is posteriors.state.deter
+    assert started.is_terminal is posteriors.is_terminal
     assert uniforms[LATENT].shape == (4, 12, 4)
     assert uniforms[ACTION].shape == (4, 12)
 

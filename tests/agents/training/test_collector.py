@@ -6,7 +6,7 @@ import torch
 from scipy.stats import chisquare
 
 from agents.config import agent_config
-from agents.dreamer.agent import ActingState
+from agents.dreamer.policy import ActingState
 from agents.observation import ATARI
 from agents.streams import Streams
 from agents.training.checkpoint import CheckpointError

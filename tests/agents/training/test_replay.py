@@ -352,8 +352,8 @@ def test_a_restored_replay_goes_on_as_if_nothing_had_happened():
     for each in (replay, fresh):
         each.add(3, picture(907), 1.5, terminated=True, ended=True)
         play(each, 8, first=1000)
-    assert fresh.training == replay.training
-    assert fresh.validation == replay.validation
+    assert fresh.training.lists == replay.training.lists
+    assert fresh.validation.lists == replay.validation.lists
     for validation in (False, True):
         one, other = (each.sample(uniforms(50), validation=validation) for each in (replay, fresh))
         assert all(torch.equal(vars(one)[name], vars(other)[name]) for name in vars(one))

@@ -1,0 +1,1 @@
+"""How programs are carried out: operation by operation, or as graphs of a device."""
