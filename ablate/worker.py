@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 import torch
@@ -26,7 +27,7 @@ from agents.parts import Parts
 from agents.precision import PRECISIONS
 from agents.training import loop
 from agents.training.checkpoint import Checkpoint, Checkpoints
-from agents.training.process import set_up_process
+from agents.training.process import set_up_gpu, set_up_process
 from agents.training.reports import Report
 from results.database import queue
 from results.database.engine import open_database
@@ -38,36 +39,45 @@ EXIT_DATABASE = 3
 
 
 def train(
-    spec: RunSpec, parts: Parts, checkpoints: Checkpoints, resume: Checkpoint | None
+    spec: RunSpec,
+    parts: Parts,
+    checkpoints: Checkpoints,
+    resume: Checkpoint | None,
+    *,
+    device: str = "cpu",
 ) -> Generator[Report, None, None]:
-    """Trains the run that a specification describes."""
+    """Trains the run that a specification describes on a device of torch."""
     yield from loop.train(
         parts,
         game=spec.game,
         seed=spec.seed,
         protocol=Protocol.model_validate_json(json.dumps(spec.protocol)),
         budget=Budget.model_validate_json(json.dumps(spec.budget)),
-        device="cuda" if torch.cuda.is_available() else "cpu",  # the one that this process sees
+        device=device,
         precision=PRECISIONS[spec.precision],
         checkpoints=checkpoints,
         resume=resume,
     )
 
 
-def set_up_device(device: str) -> None:
-    """Makes sure that the device is there, and that fp32 means fp32 on it.
+def set_up_device(device: str) -> str:
+    """Makes sure that the device is there, and prepares it.
+
+    Returns:
+        What torch calls it: a worker on a GPU sees no other one.
 
     Raises:
         DeviceGone: If torch does not see the GPU that this worker was put on.
     """
-    if device.startswith("cuda"):
-        if not torch.cuda.is_available():
-            raise DeviceGone(
-                f"torch does not see {device}, on which this worker was put: the GPU was removed, "
-                "or its driver does not fit this torch. `ablate doctor` says more."
-            )
-        torch.set_float32_matmul_precision("highest")  # no TF32 in products
-        torch.backends.cudnn.allow_tf32 = False  # nor in convolutions
+    if not device.startswith("cuda"):
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise DeviceGone(
+            f"torch does not see {device}, on which this worker was put: the GPU was removed, "
+            "or its driver does not fit this torch. `ablate doctor` says more."
+        )
+    set_up_gpu()
+    return "cuda"
 
 
 class DeviceGone(Exception):
@@ -168,12 +178,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         engine = open_database(options.db)
         set_up_process()
-        set_up_device(options.device)
+        device = set_up_device(options.device)
         work(
             engine,
             study=options.study,
             slot=options.slot,
-            train=train,
+            train=partial(train, device=device),
             send=send,
             stop=stop,
             device=options.device,

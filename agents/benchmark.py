@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -23,13 +24,15 @@ import torch
 from agents.config import Protocol, agent_config
 from agents.cost import update_flops
 from agents.dreamer.agent import Agent
+from agents.execution.devices import executor_on
+from agents.execution.executor import REHEARSALS
 from agents.observation import ATARI
 from agents.parts import Parts
 from agents.precision import PRECISIONS
 from agents.streams import Streams
 from agents.training.environments import make_environments
 from agents.training.learner import Learner
-from agents.training.process import peak_memory_bytes, set_up_process
+from agents.training.process import peak_memory_bytes, set_up_gpu, set_up_process
 from agents.training.replay import Replay
 
 GAME = "Breakout"
@@ -37,6 +40,7 @@ ACTIONS = 18
 ROWS = 1_000  # of the replay that is sampled, at least
 
 PRODUCT_SIZES = {"cpu": 1024, "cuda": 8192}
+UPDATES_IN_A_ROW = {"cpu": 1, "cuda": 20}  # of a round: a GPU is asked for the next one meanwhile
 PRODUCT_SECONDS = 0.3
 POLICY_STEPS = 50
 ENV_STEPS = 500
@@ -54,7 +58,7 @@ class Workload:
         precision: In which arithmetic the networks compute.
         device: "cpu" or "cuda".
         threads: Of this process.
-        rounds: Updates that are measured, after one that is not.
+        rounds: That are measured, of one update, or on a GPU of 20 in a row.
     """
 
     size: str = "atari"
@@ -112,7 +116,8 @@ class Bench:
         self.config = agent_config(workload.size, **workload.settings)
         streams, precision = Streams(0, self.device), PRECISIONS[workload.precision]
         parts = Parts(self.config)
-        self.agent = Agent(parts, ATARI, ACTIONS, streams, self.device, precision)
+        execute = executor_on(self.device)
+        self.agent = Agent(parts, ATARI, ACTIONS, streams, self.device, precision, execute)
         self.learner = Learner(self.agent, self._replay(streams))
         self.by_processor = workload.device == "cpu" and workload.threads == 1
 
@@ -159,12 +164,27 @@ class Bench:
             products += 1
         return products * 2.0 * n**3 / (self.now() - started)
 
+    def warm_up(self) -> None:
+        """Makes the updates after which a GPU has its graphs."""
+        for _ in range(1 if self.device.type == "cpu" else REHEARSALS + 1):
+            self.learner.train_world_model()
+            self.learner.train_behaviour()
+
     def update(self) -> tuple[float, float, float]:
         """Seconds of one update: world model, behaviour, and both by the clock on the wall."""
+        updates = UPDATES_IN_A_ROW[self.device.type]
+        clock = EventClock() if self.device.type == "cuda" else CallClock(self.now)
+        self.now()
         wall = time.perf_counter()
-        model = self.seconds(self.learner.train_world_model)
-        behaviour = self.seconds(self.learner.train_behaviour)
-        return model, behaviour, time.perf_counter() - wall
+        clock.mark()
+        for _ in range(updates):
+            self.learner.train_world_model()
+            clock.mark()
+            self.learner.train_behaviour()
+            clock.mark()
+        spans = clock.spans()
+        wall = time.perf_counter() - wall
+        return sum(spans[::2]) / updates, sum(spans[1::2]) / updates, wall / updates
 
     def policy_step(self) -> float:
         """Seconds of one step of the policy."""
@@ -179,7 +199,7 @@ class Bench:
                 state = self.agent.act(observation, is_first, state, stream="acting")
                 int(state.action)  # an environment wants to know it
 
-        steps()
+        steps()  # a GPU records its graph
         return self.seconds(steps) / POLICY_STEPS
 
     def env_rate(self) -> float:
@@ -226,13 +246,53 @@ class Bench:
         )
 
 
+class CallClock:
+    """Times what is done when the call returns.
+
+    Args:
+        now: Tells the seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._marks: list[float] = []
+
+    def mark(self) -> None:
+        """Ends a span, and begins the next."""
+        self._marks.append(self._now())
+
+    def spans(self) -> list[float]:
+        """Seconds between the marks."""
+        return [after - before for before, after in pairwise(self._marks)]
+
+
+class EventClock:
+    """Times what a GPU does, by marks in its queue: nothing waits for them until they are read."""
+
+    def __init__(self) -> None:
+        self._marks: list[torch.cuda.Event] = []
+
+    def mark(self) -> None:
+        """Ends a span, and begins the next."""
+        self._marks.append(torch.cuda.Event(enable_timing=True))
+        self._marks[-1].record()
+
+    def spans(self) -> list[float]:
+        """Seconds between the marks, once all of it is done."""
+        torch.cuda.synchronize()
+        milliseconds = (before.elapsed_time(after) for before, after in pairwise(self._marks))
+        return [each / 1e3 for each in milliseconds]
+
+
 def main(arguments: list[str]) -> None:
     """Measures the workload that the first argument describes in JSON."""
     values: dict[str, Any] = json.loads(arguments[0])
     workload = Workload(**values)
     set_up_process(workload.threads)
+    if workload.device == "cuda":
+        set_up_gpu()
     bench = Bench(workload)
-    bench.update()
+    bench.warm_up()
     print(READY, flush=True)  # noqa: T201  (the process that started this one reads it)
     sys.stdin.readline()
     print(json.dumps(asdict(bench.measure())), flush=True)  # noqa: T201

@@ -41,6 +41,15 @@ def casts_kept() -> Iterator[None]:
         torch.set_autocast_cache_enabled(before)
 
 
+def as_cast_before(device: torch.device) -> AbstractContextManager[object]:
+    """A context for backward passes: every product takes the numbers that its layer took.
+
+    An accelerator's backward pass runs in a thread of its own, where a lower precision is on but
+    is always fp16 (pytorch issues 105682 and 125186), whose exponents are too short for gradients.
+    """
+    return torch.autocast(device.type, enabled=False)
+
+
 def product_dtype(weight: Tensor) -> torch.dtype:
     """The numbers that products with this weight take, here and now."""
     if weight.dtype == torch.float32 and torch.is_autocast_enabled(weight.device.type):

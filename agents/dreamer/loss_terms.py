@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from agents.dreamer.optimiser import Optimiser
 from agents.dreamer.world_model import Seen, WorldModel
+from agents.precision import as_cast_before
 from agents.streams import Streams
 
 TINY = 1e-12
@@ -202,8 +203,9 @@ class LossTerms:
             scales[name] = torch.full_like(base, scale.weight)
             total = total + scale.weight * mean
             inputs += self.optimisers[name].parameters
-        total.backward(inputs=inputs, retain_graph=bool(by_ratio))
-        gradients = {name: self._gradients(name, means[name], optimiser) for name in by_ratio}
+        with as_cast_before(base.device):
+            total.backward(inputs=inputs, retain_graph=bool(by_ratio))
+            gradients = {name: self._gradients(name, means[name], optimiser) for name in by_ratio}
         for name, (reached, theirs, _) in gradients.items():
             length = nn.utils.get_total_norm([p.grad for p in reached if p.grad is not None])
             ratio = length / (nn.utils.get_total_norm(theirs) + TINY)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agents.config import AgentConfig
+from agents.precision import as_cast_before
 
 
 class Optimiser:
@@ -40,7 +41,8 @@ class Optimiser:
             The gradient's global norm before clipping.
         """
         self.clear()
-        loss.backward(inputs=self.parameters)
+        with as_cast_before(loss.device):
+            loss.backward(inputs=self.parameters)
         return self.descend()
 
     def clear(self) -> None:

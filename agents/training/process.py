@@ -1,6 +1,7 @@
 """The process in which runs are trained: its threads, its products, its memory."""
 
 import ctypes
+import os
 import resource
 import sys
 
@@ -28,6 +29,19 @@ def set_up_process(threads: int = 1) -> None:
     if product_error() > LARGEST_PRODUCT_ERROR:
         torch.set_float32_matmul_precision("highest")
     keep_freed_memory()
+
+
+def set_up_gpu() -> None:
+    """Lets fp32 be fp32 on a GPU, and equal operations give equal bits, before it is first used.
+
+    TF32 has 10 bits of mantissa. cuDNN may choose algorithms that sum in the order in which
+    threads happen to finish; cuBLAS may where it shares its workspace between queues.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def product_error() -> float:

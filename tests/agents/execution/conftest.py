@@ -4,10 +4,24 @@ from collections import Counter
 from functools import partial
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
+
+from agents.assemble import assemble
+from agents.config import agent_config
+from agents.dreamer.agent import Agent
+from agents.execution.executor import REHEARSALS
+from agents.observation import ATARI
+from agents.parts import Parts
+from agents.streams import Streams
+from agents.training.learner import Learner
+from agents.training.replay import Replay
+
+ACTIONS = 5
+ROUNDS = REHEARSALS + 2
 
 WAITS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "is_nonzero"}
 WAITS |= {"unique_dim", "_unique2", "bincount", "repeat_interleave"}
@@ -145,3 +159,91 @@ def adam_of_an_accelerator(monkeypatch):
     """Lets every optimiser that is made from here on be the one that a graph can hold."""
     monkeypatch.setattr(torch.optim, "AdamW", CapturableAdamW)
     return CapturableAdamW
+
+
+@pytest.fixture
+def parts_of():
+    """Those of the micro agent with one modification, as in one of its examples."""
+    return _parts_of
+
+
+def _parts_of(modification, example=0):
+    if modification is None:
+        return Parts(agent_config("micro"))
+    example = modification.examples[example]
+    split = {"validation_fraction": 0.25} if modification.requires_validation else {}
+    config = agent_config("micro", **modification.requires, **split, **example.base)
+    return assemble(config, [modification.model_validate(dict(example.settings))])
+
+
+class Pupil:
+    """An agent that learns, and looks around in between."""
+
+    def __init__(self, parts, replay, execute, streams, where, precision):
+        self.agent = Agent(parts, ATARI, ACTIONS, streams, where, precision, execute)
+        self.where = where
+        self.replay, self.learner = replay, Learner(self.agent, replay)
+        self.state, self.rng = self.agent.begin(1), np.random.default_rng(3)
+        self.told = []
+        replay.begin(self.image()[0])
+
+    def image(self, count=1):
+        return self.rng.integers(0, 256, (count, 1, 64, 64), dtype=np.uint8)
+
+    def update(self):
+        metrics = self.learner.train_world_model() | self.learner.train_behaviour()
+        self.told.append({name: value.clone() for name, value in metrics.items()})
+
+    def act(self, env_frames, ended=False):
+        image = self.image()
+        self.state = self.agent.act(
+            torch.from_numpy(image).to(self.where),
+            torch.zeros(1, device=self.where),
+            self.state,
+            stream="acting",
+            explore_at=env_frames,
+        )
+        action = int(self.state.action)
+        self.told.append(action)
+        self.replay.add(action, image[0], float(action), terminated=False, ended=ended)
+        if ended:
+            self.replay.begin(self.image()[0])
+
+    def evaluate(self):
+        image, state = torch.from_numpy(self.image(3)).to(self.where), self.agent.begin(3)
+        running = torch.zeros(3, device=self.where)
+        for _ in range(2):
+            state = self.agent.act(image, running, state, stream="evaluation", argmax=True)
+        self.told.append(state.action.clone())
+
+    def live(self, rounds=ROUNDS):
+        for moment in range(rounds):
+            self.update()
+            self.act(40 + 4 * moment, ended=moment % 2 == 1)
+            self.evaluate()
+
+    def outcome(self, digest):
+        return digest([self.told, self.agent.state_dict(), self.learner.state_dict()])
+
+
+class StreamsOfTheHost(Streams):
+    """Draws the numbers of the CPU, whatever the device, and sends them there."""
+
+    def __init__(self, seed, device):
+        super().__init__(seed)
+        self._there = device
+
+    def uniforms(self, owner, *shape):
+        return super().uniforms(owner, *shape).to(self._there)
+
+
+@pytest.fixture
+def make_pupil(filled_replay):
+    """An agent on a replay of noise, the same one wherever it lives."""
+
+    def make_pupil(parts, execute, *, where="cpu", precision="fp32"):
+        replay = Replay(400, ATARI, parts.config, Streams(0), where)
+        replay.load_state_dict(filled_replay(parts.config).state_dict())
+        return Pupil(parts, replay, execute, StreamsOfTheHost(0, where), where, precision)
+
+    return make_pupil

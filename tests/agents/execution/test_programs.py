@@ -4,96 +4,31 @@ The device is pretended (conftest.py): it refuses what a graph cannot hold, and 
 anew at every call would show as a difference.
 """
 
-import numpy as np
 import pytest
 import torch
 
-from agents.assemble import assemble
 from agents.config import agent_config
-from agents.dreamer.agent import Agent
-from agents.execution.executor import REHEARSALS, Eager, Graphed
+from agents.dreamer.surgery import operate
+from agents.execution.executor import Eager, Graphed
 from agents.modifications import REGISTRY
-from agents.observation import ATARI
 from agents.parts import Parts
-from agents.streams import Streams
-from agents.training.learner import Learner
+from agents.training.recipe import Operation
 
 pytestmark = pytest.mark.usefixtures("adam_of_an_accelerator")
 
-ACTIONS = 5
-ROUNDS = REHEARSALS + 2
-
-
-def parts_of(modification, example=0):
-    if modification is None:
-        return Parts(agent_config("micro"))
-    example = modification.examples[example]
-    split = {"validation_fraction": 0.25} if modification.requires_validation else {}
-    config = agent_config("micro", **modification.requires, **split, **example.base)
-    return assemble(config, [modification.model_validate(dict(example.settings))])
-
-
-class Pupil:
-    """An agent that learns, and looks around in between."""
-
-    def __init__(self, parts, replay, execute, precision="fp32"):
-        self.agent = Agent(parts, ATARI, ACTIONS, Streams(0), precision=precision, execute=execute)
-        self.replay, self.learner = replay, Learner(self.agent, replay)
-        self.state, self.rng = self.agent.begin(1), np.random.default_rng(3)
-        self.told = []
-        replay.begin(self.image()[0])
-
-    def image(self, count=1):
-        return self.rng.integers(0, 256, (count, 1, 64, 64), dtype=np.uint8)
-
-    def update(self):
-        metrics = self.learner.train_world_model() | self.learner.train_behaviour()
-        self.told.append({name: value.clone() for name, value in metrics.items()})
-
-    def act(self, env_frames, ended=False):
-        image = self.image()
-        self.state = self.agent.act(
-            torch.from_numpy(image),
-            torch.zeros(1),
-            self.state,
-            stream="acting",
-            explore_at=env_frames,
-        )
-        action = int(self.state.action)
-        self.told.append(action)
-        self.replay.add(action, image[0], float(action), terminated=False, ended=ended)
-        if ended:
-            self.replay.begin(self.image()[0])
-
-    def evaluate(self):
-        image, state = torch.from_numpy(self.image(3)), self.agent.begin(3)
-        for _ in range(2):
-            state = self.agent.act(image, torch.zeros(3), state, stream="evaluation", argmax=True)
-        self.told.append(state.action.clone())
-
-    def live(self, rounds=ROUNDS):
-        for moment in range(rounds):
-            self.update()
-            self.act(40 + 4 * moment, ended=moment % 2 == 1)
-            self.evaluate()
-
-    def outcome(self, digest):
-        return digest([self.told, self.agent.state_dict(), self.learner.state_dict()])
-
 
 @pytest.fixture
-def pupils(filled_replay, device):
+def pupils(make_pupil, device):
     """Two that are alike, one of them graphed."""
 
     def pupils(parts, precision="fp32"):
-        executors = Eager(), Graphed(device)
-        return [Pupil(parts, filled_replay(parts.config), one, precision) for one in executors]
+        return [make_pupil(parts, one, precision=precision) for one in (Eager(), Graphed(device))]
 
     return pupils
 
 
 @pytest.mark.parametrize("modification", [None, *REGISTRY.values()], ids=lambda m: m and m.name)
-def test_graphs_compute_what_the_operations_do(modification, pupils, device, digest):
+def test_graphs_compute_what_the_operations_do(modification, pupils, parts_of, device, digest):
     eager, graphed = pupils(parts_of(modification))
     for each in (eager, graphed):
         each.live()
@@ -101,3 +36,101 @@ def test_graphs_compute_what_the_operations_do(modification, pupils, device, dig
     programs = {"replay", "world_model", "behaviour", "policy/acting", "policy/evaluation"}
     assert device.recorded == len(programs)
     assert device.replayed > len(programs)
+
+
+def test_bf16_is_recorded_too(pupils, device, digest):
+    eager, graphed = pupils(Parts(agent_config("micro")), "bf16")
+    for each in (eager, graphed):
+        each.live()
+    assert eager.outcome(digest) == graphed.outcome(digest)
+    assert device.recorded == 5
+
+
+@pytest.mark.parametrize("sampler", ["episodes", "steps"])
+@pytest.mark.parametrize("cross_episodes", [False, True])
+def test_a_recorded_sampler_sees_the_episodes_that_come_later(
+    filled_replay, device, sampler, cross_episodes
+):
+    settings = {"sampler": sampler, "cross_episodes": cross_episodes, "ongoing": True}
+    config = agent_config("micro", **settings)
+    replay, execute = filled_replay(config), Graphed(device)
+    generator, drawn = torch.Generator().manual_seed(1), set()
+    for episode in range(4):
+        replay.begin(torch.full((1, 64, 64), episode, dtype=torch.uint8).numpy())
+        for step in range(7):
+            draws = torch.rand(2, 2, generator=generator)
+            batch = execute("sample", replay.sample_training, {"uniforms": draws})
+            assert torch.equal(batch.reward, replay.sample(draws).reward)
+            drawn |= set(batch.reward.flatten().tolist())
+            replay.add(
+                0,
+                torch.zeros(1, 64, 64, dtype=torch.uint8).numpy(),
+                100.0 * episode + step,
+                terminated=False,
+                ended=step == 6,
+            )
+    assert any(reward >= 100.0 for reward in drawn)
+    assert device.recorded == 1
+
+
+def test_what_is_reset_in_place_needs_no_new_recording(pupils, device, digest):
+    eager, graphed = pupils(Parts(agent_config("micro")))
+    operations = (Operation(("encoder", "critic")), Operation(("rssm", "actor"), 0.8, 0.2))
+    for each in (eager, graphed):
+        each.live()
+        operate(each.agent, operations, 7)
+        each.learner.forget()
+        each.live(2)
+    assert eager.outcome(digest) == graphed.outcome(digest)
+    assert device.recorded == 5
+
+
+def test_an_agent_that_is_put_back_is_recorded_anew(pupils, device, digest):
+    eager, graphed = pupils(Parts(agent_config("micro")))
+    for each in (eager, graphed):
+        each.live()
+        state = each.agent.state_dict()
+        each.live(1)
+        each.agent.load_state_dict(state)
+        each.live()
+    assert eager.outcome(digest) == graphed.outcome(digest)
+    assert device.recorded == 10
+
+
+def test_a_second_behaviour_whose_time_is_over_leaves_the_program(pupils, parts_of, device):
+    plan2explore = REGISTRY["plan2explore"]
+    eager, graphed = pupils(parts_of(plan2explore, 7))  # until 80 env_frames
+    for each in (eager, graphed):
+        for env_frames in (40, 44, 48, 76, 80, 84, 88, 92):
+            each.update()
+            each.act(env_frames)
+    first, last = (set(graphed.told[k]) for k in (0, -2))
+    assert {name for name in first - last if name.startswith("plan2explore/imagined")}
+    for one, other in zip(eager.told, graphed.told, strict=True):
+        if isinstance(one, dict):
+            assert one.keys() == other.keys()
+            assert all(torch.equal(one[name], other[name]) for name in one)
+        else:
+            assert one == other
+    # batch, world model, two of the behaviour, two of the policy
+    assert device.recorded == 6
+
+
+def test_adam_on_an_accelerator_is_adam(adam_of_an_accelerator):
+    values = torch.linspace(-0.01, 0.01, 40, dtype=torch.float64)
+    ours, theirs = (torch.nn.Parameter(values.float()) for _ in range(2))
+    settings = {"lr": 2e-4, "eps": 1e-5, "weight_decay": 5e-3, "foreach": True}
+    (plain,) = adam_of_an_accelerator.__bases__
+    one, other = plain([ours], **settings), adam_of_an_accelerator([theirs], **settings)
+    exact, m, v = values.clone(), torch.zeros_like(values), torch.zeros_like(values)
+    for step in range(1, 50):
+        gradient = torch.randn(40, generator=torch.Generator().manual_seed(step)).double()
+        for parameter, optimiser in ((ours, one), (theirs, other)):
+            parameter.grad = gradient.float()
+            optimiser.step()
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient.square()
+        root = (v / (1 - 0.999**step)).sqrt() + 1e-5
+        exact = exact * (1 - 2e-4 * 5e-3) - 2e-4 * (m / (1 - 0.9**step)) / root
+    assert isinstance(other.state[theirs]["step"], torch.Tensor)
+    torch.testing.assert_close(theirs, ours, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(theirs.double(), exact, rtol=1e-6, atol=1e-6)
