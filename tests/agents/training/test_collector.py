@@ -102,7 +102,7 @@ def test_random_actions_have_equal_chances_and_a_stream_of_their_own(collector, 
 def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkeypatch):
     calls = []
 
-    def act(observation, is_first, state, *, stream, argmax=False, explore_at=None):
+    def act(observation, is_first, state, *, stream, argmax=False, explore_at=None, by=None):
         calls.append(
             (int(observation[0, 0, 0, 0]), float(is_first), int(state.action), stream, argmax)
         )
@@ -123,11 +123,9 @@ def test_the_agent_sees_the_newest_image_and_what_it_did(collector, game, monkey
 def test_the_state_that_the_agent_returned_is_the_one_it_gets_back(collector, monkeypatch):
     given, act = [], collector.agent.act
 
-    def spy(observation, is_first, state, *, stream, argmax=False, explore_at=None):
+    def spy(observation, is_first, state, **how):
         given.append(state)
-        given.append(
-            act(observation, is_first, state, stream=stream, argmax=argmax, explore_at=explore_at)
-        )
+        given.append(act(observation, is_first, state, **how))
         return given[-1]
 
     monkeypatch.setattr(collector.agent, "act", spy)
@@ -142,11 +140,9 @@ def test_the_behaviour_starts_afresh_when_it_takes_over_in_mid_episode(collector
         collector.random_step()
     calls, act = [], collector.agent.act
 
-    def spy(observation, is_first, state, *, stream, argmax=False, explore_at=None):
+    def spy(observation, is_first, state, **how):
         calls.append((int(observation[0, 0, 0, 0]), float(is_first)))
-        return act(
-            observation, is_first, state, stream=stream, argmax=argmax, explore_at=explore_at
-        )
+        return act(observation, is_first, state, **how)
 
     monkeypatch.setattr(collector.agent, "act", spy)
     collector.behaviour_step(40)
