@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from results.figures import style
 from results.statistics.aggregates import LOWER_IS_BETTER, Aggregate, Aggregates
+from results.statistics.intervals import MEANS_ONLY
 
 ROW_INCHES: Final = 0.2
 LINE_LETTERS: Final = 40  # longer names of arms go on in another line
@@ -79,6 +80,8 @@ def draw(
 
 def _runs(one: Aggregate) -> str:
     """The runs per game, or the fewest and the most."""
+    if one.note == MEANS_ONLY:
+        return "unknown"
     return str(one.runs) if one.runs == one.most_runs else f"{one.runs} to {one.most_runs}"
 
 

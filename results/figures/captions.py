@@ -26,12 +26,19 @@ def seeds(fewest: int, most: int) -> str:
     return f"{fewest} to {most} seeds"
 
 
+def per_cell(scores: Scores) -> str:
+    """Writes how many seeds a cell has, or that they are means whose runs nobody counted."""
+    if scores.means:
+        return "a mean over an unknown number of runs"
+    return seeds(*scores.runs_per_cell())
+
+
 def basis(data: StudyData, scores: Scores) -> str:
     """States normalisation, seeds, protocol, evaluation and env frames, and what is missing."""
     study = data.study
     words = (
         f"{normalised(scores)} At {scores.env_frames:,} env frames, "
-        f"{seeds(*scores.runs_per_cell())} per arm and game; protocol {study.protocol}; "
+        f"{per_cell(scores)} per arm and game; protocol {study.protocol}; "
         f"evaluation: {study.evaluation}."
     )
     if scores.measure == "auc":
@@ -68,7 +75,7 @@ def foot(scores: Scores, interval: str, warning: str = "") -> str:
     A warning stands in a line of its own.
     """
     words = [
-        f"n = {seeds(*scores.runs_per_cell())} per arm and game",
+        f"{'' if scores.means else 'n = '}{per_cell(scores)} per arm and game",
         interval,
         f"HNS ({scores.normalization.id})",
         f"{scores.env_frames:,} env frames",

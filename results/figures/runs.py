@@ -7,7 +7,7 @@ from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
 from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
 from results.statistics.errors import IncompleteStudy, StatisticsError, counted
-from results.statistics.intervals import ONE_SEED
+from results.statistics.intervals import MEANS_ONLY, ONE_SEED
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
 from results.statistics.scores import asked_runs, chosen_arms, chosen_games, collect
@@ -94,6 +94,8 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
     interval = (
         f"{captions.percent(options.ci)} stratified bootstrap, {options.resamples:,} resamples"
         if several
+        else MEANS_ONLY
+        if scores.means
         else ONE_SEED
     )
     base = next((arm.name for arm in data.study.arms if not arm.toggles), None)

@@ -11,7 +11,7 @@ human gap is how far each game's mean falls short of 1 (Dabney et al., arXiv:180
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ import pandas as pd
 
 from results.statistics import stratified
 from results.statistics.errors import IncompleteStudy, StatisticsError
-from results.statistics.intervals import NO_SPREAD, ONE_SEED
+from results.statistics.intervals import MEANS_ONLY, NO_SPREAD, ONE_SEED
 from results.statistics.options import Options
 from results.statistics.scores import Scores
 
@@ -238,7 +238,7 @@ def study_aggregates(scores: Scores, options: Options) -> Aggregates:
     """
     games, samples = score_samples(scores)
     values = [
-        one
+        replace(one, note=MEANS_ONLY) if scores.means and one.runs else one
         for arm, sample in samples.items()
         for one in aggregate(
             arm, sample, ci=options.ci, resamples=options.resamples, seed=options.seed

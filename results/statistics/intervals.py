@@ -21,6 +21,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 ONE_SEED = "one seed: no interval"
+MEANS_ONLY = "a mean over an unknown number of runs: no interval"
 NO_SPREAD = "all seeds equal: no interval"
 
 

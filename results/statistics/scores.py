@@ -87,6 +87,7 @@ class Scores:
         without_returns: Whether the study was imported as scores: `mean_return` then holds
             those, and nothing may show it as a return.
         measure: What scored the runs.
+        means: Whether each "run" is a mean over an unknown number of runs, as papers print them.
     """
 
     arms: tuple[str, ...]
@@ -98,6 +99,7 @@ class Scores:
     missing: tuple[Missing, ...]
     without_returns: bool = False
     measure: Measure = "end"
+    means: bool = False
 
     def returns(self, arm: str, game: str) -> np.ndarray:
         """[runs], the mean returns of one cell, in order of seed; missing runs are absent.
@@ -232,6 +234,7 @@ def collect(data: StudyData, options: Options) -> Scores:
         missing=missing,
         without_returns=data.imported is not None,
         measure=options.measure,
+        means=any(source.means for source in data.sources),
     )
     if missing and (not options.partial or len(missing) == len(frame)):
         raise IncompleteStudy(_incomplete(data, options, scores))

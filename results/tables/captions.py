@@ -45,11 +45,15 @@ def compared(data: StudyData, scores: Scores, options: Options) -> str:
 def runs_per_cell(scores: Scores) -> str:
     """How many runs a cell (arm x game) has, and how many are missing."""
     fewest, most = scores.runs_per_cell()
-    count = f"{counted(most, 'run')} per cell"
-    if fewest != most:
+    if scores.means:
+        count = "A mean over an unknown number of runs per cell"
+    else:
+        count = f"{counted(most, 'run')} per cell"
+    if fewest != most and not scores.means:
         count = f"{fewest} to {count}"
     if scores.missing:
-        count += f": {len(scores.missing)} of {len(scores.frame)} runs are missing"
+        what = "means" if scores.means else "runs"
+        count += f": {len(scores.missing)} of {len(scores.frame)} {what} are missing"
     return f"{count}."
 
 

@@ -15,7 +15,7 @@ from results.statistics.aggregates import (
     study_aggregates,
 )
 from results.statistics.errors import counted
-from results.statistics.intervals import Estimate, contrast, missing_estimate
+from results.statistics.intervals import MEANS_ONLY, Estimate, contrast, missing_estimate
 from results.statistics.options import Options
 from results.statistics.scores import Scores, collect
 from results.statistics.study_data import StudyData
@@ -143,6 +143,8 @@ def aggregates_table(data: StudyData, options: Options) -> Table:
 
 def _runs(one: Aggregate) -> str:
     """The runs per game, or the fewest and the most."""
+    if one.note == MEANS_ONLY:
+        return "unknown"
     return str(one.runs) if one.runs == one.most_runs else f"{one.runs} to {one.most_runs}"
 
 
@@ -169,11 +171,16 @@ def _cells(
 ) -> dict[Cell, Estimate]:
     """The mean of every cell with its t-interval over seeds."""
     return {
-        (arm, game): contrast([runs], [1], ci=ci) if len(runs) else missing_estimate("no run yet")
+        (arm, game): _cell(scores, runs, ci) if len(runs) else missing_estimate("no run yet")
         for game in scores.games
         for arm in scores.arms
         for runs in [values(arm, game)]
     }
+
+
+def _cell(scores: Scores, runs: np.ndarray, ci: float) -> Estimate:
+    mean = contrast([runs], [1], ci=ci)
+    return replace(mean, note=MEANS_ONLY) if scores.means else mean
 
 
 def _frame(cells: Mapping[Cell, Estimate]) -> pd.DataFrame:
@@ -211,7 +218,7 @@ def _game_row(
     row = [cells[arm, game] for arm in scores.arms]
     texts = [
         f"{plus_minus(one, digits)} (n={one.most})"
-        if fewest != most and one.most
+        if fewest != most and one.most and not scores.means
         else plus_minus(one, digits)
         for one in row
     ]

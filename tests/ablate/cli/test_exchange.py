@@ -256,6 +256,26 @@ def test_import_and_export_need_no_torch(imported, tmp_path) -> None:
     engine.dispose()
 
 
+def test_means_of_unknown_numbers_of_runs_do_not_pass_for_single_runs(ablate, tmp_path) -> None:
+    (tmp_path / "wide.csv").write_text("game,DQN,SPR\nPong,1,2\nAlien,100,\n")
+    words = ("-f", "wide", "--study", "w", "--protocol", "p", "--env-frames", "400000")
+    assert ablate("import", "wide.csv", *words).exit_code == 0
+    assert "SPR on Alien, seed 0 (in no file)" in ablate("table", "w").stderr
+    for kind in ("scores", "hns", "aggregates"):
+        shown = " ".join(ablate("table", "w", "--partial", "--kind", kind).stdout.split())
+        assert "A mean over an unknown number of runs: no interval." in shown
+        assert "1 of 4 means are missing" in shown
+        assert "n=1" not in shown
+        assert "seed" not in shown.lower()
+    drawn = ablate("plot", "w", "--partial", "--kind", "aggregates", "--format", "svg")
+    assert (drawn.exit_code, drawn.stderr) == (0, "")
+    picture = " ".join((tmp_path / "w_figures/w_aggregates.svg").read_text().split())
+    assert "a mean over an unknown number of runs per arm and game" in picture
+    assert "DQN unknown 0.615" in " ".join(
+        ablate("table", "w", "--partial", "--kind", "aggregates").stdout.split()
+    )
+
+
 @pytest.fixture
 def ratios(ablate, tmp_path) -> None:
     """One method per ratio E, two seeds, and a budget of 100,000 E frames, 400,000 at least."""
