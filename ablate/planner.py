@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from ablate import grid
 from ablate.assembly import UndefinedArm, about_undefined, build_arm
+from ablate.forecast import Forecast
 from ablate.provenance import code_here
 from ablate.resolution import (
     Resolution,
@@ -20,10 +21,11 @@ from ablate.runspec import ArmTexts, RunSpec, canonical_json
 from ablate.speed import Speed
 from ablate.study import LARGEST_NUMBER, Study, StudyError, StudyFile
 from agents import AGENT_VERSION
-from agents.config import AgentConfig, Budget, Protocol
-from agents.cost import estimate_seconds, memory_bytes
+from agents.config import Budget, Protocol
+from agents.cost import memory_bytes
 from agents.modification import Modification
 from agents.parts import Parts
+from agents.precision import Precision
 from agents.training.environments import Task
 from agents.training.recipe import planned_updates
 from results.database import reading, store
@@ -51,13 +53,13 @@ class PlannedArm:
 
     Attributes:
         record: As the database keeps it.
-        config: Of the assembled agent.
+        parts: Of the assembled agent.
         updates: How many updates its budget pays for.
         memory_bytes: Memory that one run takes at most, by game.
     """
 
     record: ArmRecord
-    config: AgentConfig
+    parts: Parts
     updates: int
     memory_bytes: Mapping[str, int]
 
@@ -75,6 +77,8 @@ class AssembledStudy:
     study: StudyRecord
     protocol: Protocol
     budget: Budget
+    precision: Precision
+    tasks: tuple[Task, ...]
     runs: tuple[RunRecord, ...]
     arms: Mapping[str, PlannedArm]
     undefined: tuple[UndefinedArm, ...]
@@ -187,6 +191,8 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         study=_study_record(resolution, records),
         protocol=resolution.protocol,
         budget=resolution.budget,
+        precision=resolution.study.precision,
+        tasks=tuple(resolution.tasks),
         runs=tuple(_run_record(texts[cell.arm], cell, arms[cell.arm]) for cell in cells),
         arms=arms,
         undefined=tuple(undefined),
@@ -228,12 +234,22 @@ def make_plan(assembled: AssembledStudy, engine: Engine | None) -> Plan:
         submitted = _is_submitted(assembled, engine)
         known = store.existing_runs(engine, [run.identity for run in assembled.runs])
         speed = Speed.measured(engine)
-    forecast = Forecast(assembled, speed)
-    return Plan(
-        assembled=assembled,
-        submitted=submitted,
-        runs=tuple(forecast.planned(run, known.get(run.identity)) for run in assembled.runs),
+    forecast = Forecast(
+        speed,
+        {task.name: task for task in assembled.tasks},
+        protocol=assembled.protocol,
+        budget=assembled.budget,
+        precision=assembled.precision,
     )
+
+    def planned(run: RunRecord) -> PlannedRun:
+        status, arm = known.get(run.identity), assembled.arms[run.arm]
+        if status is not None and status.seconds is not None:
+            return PlannedRun(run, status, status.seconds, measured=True)
+        seconds, measured = forecast.seconds(arm.record.identity, arm.parts, run.game)
+        return PlannedRun(run, status, seconds, measured=measured)
+
+    return Plan(assembled, submitted, tuple(planned(run) for run in assembled.runs))
 
 
 def submit(assembled: AssembledStudy, engine: Engine, *, retry_failed: bool = False) -> Submission:
@@ -283,32 +299,6 @@ def _is_submitted(assembled: AssembledStudy, engine: Engine) -> bool:
     return True
 
 
-class Forecast:
-    """What runs should take: from measured ones, else from the arithmetic of their arm."""
-
-    def __init__(self, assembled: AssembledStudy, speed: Speed) -> None:
-        self._assembled = assembled
-        self._speed = speed
-        self._estimates: dict[str, float] = {}  # by arm; an estimate takes a moment
-
-    def planned(self, run: RunRecord, status: RunStatus | None) -> PlannedRun:
-        """A run with its time."""
-        if status is not None and status.seconds is not None:
-            return PlannedRun(run, status, status.seconds, measured=True)
-        seconds = self._speed.of(self._assembled.arms[run.arm].record.identity, run.game)
-        if seconds is not None:
-            return PlannedRun(run, status, seconds, measured=True)
-        return PlannedRun(run, status, self._estimate(run.arm), measured=False)
-
-    def _estimate(self, arm: str) -> float:
-        if arm not in self._estimates:
-            assembled = self._assembled
-            self._estimates[arm] = estimate_seconds(
-                assembled.arms[arm].config, assembled.budget, assembled.protocol
-            )
-        return self._estimates[arm]
-
-
 def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modification]) -> RunSpec:
     """The specification of an arm's first run; the others differ in game and seed."""
     proofs = {item.name: item.proof(resolution.config) for item in modifications}
@@ -334,7 +324,7 @@ def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunS
             agent=canonical_json(spec.agent),
             toggles=dict(arm.on),
         ),
-        config=parts.config,
+        parts=parts,
         updates=planned_updates(parts.config, resolution.budget),
         memory_bytes={
             task.name: memory_bytes(parts.config, resolution.budget, task.observation)

@@ -1,24 +1,37 @@
-"""Cost: a rough forecast of a run's time, for plans made before anything has been measured."""
+"""Cost: a forecast of a run's time and memory, for plans made before anything has been measured.
+
+An update takes time for its products, for the numbers that its layers give (activations, casts,
+normalisations, losses: bound by memory), and for calling torch some thousands of times, whatever
+the size. The constants are those of one thread of a server's processor; only the rate of products
+is measured where the plan is made. What modifications add is counted (agents/counting.py).
+"""
 
 import time
 from functools import cache
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from agents.config import FRAMES_PER_AGENT_STEP, AgentConfig, Budget, Protocol
+from agents.counting import beside_base
 from agents.dreamer.networks import ENCODER_KERNEL, decoder_kernels
 from agents.observation import ATARI, Observation
+from agents.parts import Parts
+from agents.precision import Precision
 from agents.training.recipe import evaluation_interval, planned_updates
 from agents.training.replay import replay_bytes
 
-EFFICIENCY = 0.45  # of the product rate, reached by one update on a CPU at size `atari`
-SECONDS_OF_OVERHEAD = 0.03  # per update: thousands of small operations, at any size
-SECONDS_PER_AGENT_STEP = 1.5e-3  # policy and emulator, at small sizes
-TYPICAL_EPISODE_AGENT_STEPS = 2_000
-BYTES_OF_LIBRARIES = 600_000_000  # torch with its kernels, in a process that has trained
-COPIES_OF_PARAMETERS = 5  # values, gradients, two moments, and room for a copy at a checkpoint
-COPIES_OF_ACTIVATIONS = 3  # values, what the backward pass keeps beside them, and gradients
+EFFICIENCY = 0.75  # of the product rate, reached by the products of an update alone
+SECONDS_PER_NUMBER = 5e-9  # of all that is done, both ways, with one number that a layer gives
+SECONDS_PER_CALL = 8.5e-6  # of torch, for anything however small
+SECONDS_PER_AGENT_STEP = 1.5e-3  # emulator, and a policy of few weights
+SECONDS_PER_ACTING_WEIGHT = 0.25e-9  # read from memory at every agent step
+TYPICAL_EPISODE_AGENT_STEPS = 2_000  # of an Atari game
+TYPICAL_TASK_AGENT_STEPS = 100  # of an episode of any other task
+BYTES_OF_LIBRARIES = 430_000_000  # torch, an emulator and a database, in a worker that has trained
+COPIES_OF_PARAMETERS = 4  # values, gradients and two moments
+COPIES_OF_ACTIVATIONS = 0.85  # some are there as values and gradients, some gone by the peak
 
 
 def update_flops(
@@ -75,30 +88,39 @@ def memory_bytes(
 ) -> int:
     """What a run takes at most, in bytes, replay included: stated before it starts.
 
-    Counted from the shapes of the networks: everything that one update holds at once, in fp32.
-    Meant to be too much rather than too little: a run at size `small` with sequences of 50 rows
-    was stated at 1.9 GB and had taken 1.4 near its end.
+    Counted from the shapes of the networks: what one update holds at once, in fp32. What
+    modifications add is not: it was at most a tenth (agents/README.md).
     """
-    N, H = config.batch * config.length, config.horizon
+    parameters = COPIES_OF_PARAMETERS * weights(config, observation, actions)
+    floats = parameters + COPIES_OF_ACTIVATIONS * activations(config, observation)
+    agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
+    return BYTES_OF_LIBRARIES + round(4 * floats) + replay_bytes(agent_steps, observation, config)
+
+
+def weights(config: AgentConfig, observation: Observation = ATARI, actions: int = 18) -> int:
+    """Parameters of all networks, about."""
     deter, hidden, flat = config.deter, config.hidden, config.stoch * config.classes
-    channels, size = (
-        (observation.shape[0], observation.shape[1]) if observation.is_image else (0, 0)
-    )
-    if observation.is_image:
-        embed, pixels_kept, kernels = _image_sizes(config, channels, size)
-    else:
-        embed, pixels_kept = config.units, 2 * config.layers * config.units
-        kernels = observation.size * config.units
+    embed, _, kernels = _observation_sizes(config, observation)
     core = (flat + actions) * hidden + 3 * deter * (hidden + deter) + 2 * hidden * flat
     core += deter * hidden + (deter + embed) * hidden
     heads = 5 * (config.feat * config.units + config.layers * config.units**2)
-    parameters = core + heads + kernels + config.feat * embed
-    step = 8 * deter + 3 * hidden + 4 * flat + embed  # one latent transition
-    dream = H * N * (step - embed + 4 * config.layers * config.units)
-    activations = N * (step + pixels_kept + 2 * config.layers * config.units) + dream
-    floats = COPIES_OF_PARAMETERS * parameters + COPIES_OF_ACTIVATIONS * activations
-    agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
-    return BYTES_OF_LIBRARIES + 4 * floats + replay_bytes(agent_steps, observation, config)
+    return core + heads + kernels + config.feat * embed
+
+
+def activations(config: AgentConfig, observation: Observation = ATARI) -> int:
+    """Numbers that the layers of one update give: for every replayed row and every dreamed one."""
+    N, H = config.batch * config.length, config.horizon
+    embed, pixels, _ = _observation_sizes(config, observation)
+    step = 8 * config.deter + 3 * config.hidden + 4 * config.stoch * config.classes
+    dreamed = step + 4 * config.layers * config.units
+    return N * (step + embed + pixels + 2 * config.layers * config.units + H * dreamed)
+
+
+def _observation_sizes(config: AgentConfig, observation: Observation) -> tuple[int, int, int]:
+    """Width of the embedding, numbers kept of one observation, and parameters about it."""
+    if observation.is_image:
+        return _image_sizes(config, observation.shape[0], observation.shape[1])
+    return config.units, 2 * config.layers * config.units, observation.size * config.units
 
 
 def _image_sizes(config: AgentConfig, channels: int, size: int) -> tuple[int, int, int]:
@@ -116,34 +138,75 @@ def _image_sizes(config: AgentConfig, channels: int, size: int) -> tuple[int, in
     return widths[-1] * pixels**2, 2 * kept + 2 * channels * size**2, kernels
 
 
+def update_calls(config: AgentConfig) -> int:
+    """Calls of torch in one update, counted at several lengths, horizons and depths."""
+    return 830 + 93 * config.length + 59 * config.horizon + 155 * config.layers
+
+
+PRODUCT_SIZE, PRODUCT_SECONDS, PRODUCT_TRIALS = 1024, 0.05, 3
+
+
 @cache
-def product_rate() -> float:
-    """Floating-point operations per second of a matrix product, measured once per process."""
-    a, b = torch.ones(512, 512), torch.ones(512, 512)
-    torch.mm(a, b)
-    started, products = time.perf_counter(), 0
-    while time.perf_counter() - started < 0.1:
+def product_rate(precision: Precision = "fp32") -> float:
+    """Floating-point operations per second of a matrix product, measured once per process.
+
+    By the clock of the processor, on one thread, the best of some trials: a machine that is busy
+    at that moment does not look slow.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    n, generator = PRODUCT_SIZE, torch.Generator().manual_seed(0)
+    a, b = (torch.randn(n, n, generator=generator).to(dtype) for _ in range(2))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch.mm(a, b)
+        return max(_rate(a, b) for _ in range(PRODUCT_TRIALS))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rate(a: Tensor, b: Tensor) -> float:
+    started, products = time.process_time(), 0
+    while time.process_time() - started < PRODUCT_SECONDS:
         torch.mm(a, b)
         products += 1
-    return products * 2.0 * 512**3 / (time.perf_counter() - started)
+    return products * 2.0 * len(a) ** 3 / (time.process_time() - started)
+
+
+def update_seconds(
+    parts: Parts,
+    observation: Observation = ATARI,
+    actions: int = 18,
+    precision: Precision = "fp32",
+) -> float:
+    """A forecast of one update of world model and behaviour on one thread."""
+    config, beside = parts.config, beside_base(parts, observation, actions)
+    products = update_flops(config, actions, observation) / EFFICIENCY / product_rate(precision)
+    numbers = SECONDS_PER_NUMBER * activations(config, observation)
+    calls = SECONDS_PER_CALL * (update_calls(config) + beside.calls)
+    return beside.ratio * (products + numbers) + calls
 
 
 def estimate_seconds(
-    config: AgentConfig,
+    parts: Parts,
     budget: Budget,
     protocol: Protocol,
     observation: Observation = ATARI,
+    actions: int = 18,
+    precision: Precision = "fp32",
 ) -> float:
-    """A forecast of one run on one core, right within a factor of about three.
+    """A forecast of one run on one idle core, right within a factor of about two.
 
-    Measured times of earlier runs are far better; this is for the first plan.
+    Measured times of earlier runs are better; this is for the first plan. Of a recipe that
+    measures and then decides how often to update, it knows the base's ratio alone.
     """
-    flops = update_flops(config, observation=observation)
-    update = SECONDS_OF_OVERHEAD + flops / (EFFICIENCY * product_rate())
+    config = parts.config
     every = evaluation_interval(protocol, budget)
     evaluations = (budget.env_frames - 1) // every - budget.prefill_frames // every
     episodes = evaluations * protocol.evaluation_episodes + protocol.final_evaluation_episodes
     cap = protocol.max_env_frames_per_episode // FRAMES_PER_AGENT_STEP
-    steps = budget.env_frames / FRAMES_PER_AGENT_STEP
-    steps += episodes * min(cap, TYPICAL_EPISODE_AGENT_STEPS)
-    return planned_updates(config, budget) * update + steps * SECONDS_PER_AGENT_STEP
+    typical = TYPICAL_EPISODE_AGENT_STEPS if observation == ATARI else TYPICAL_TASK_AGENT_STEPS
+    steps = budget.env_frames / FRAMES_PER_AGENT_STEP + episodes * min(cap, typical)
+    step = SECONDS_PER_AGENT_STEP + SECONDS_PER_ACTING_WEIGHT * weights(config, observation)
+    update = update_seconds(parts, observation, actions, precision)
+    return planned_updates(config, budget) * update + steps * step

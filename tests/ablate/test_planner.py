@@ -250,7 +250,7 @@ def test_a_game_with_human_scores_declares_nothing(parsed) -> None:
 
 def test_a_plan_knows_the_memory_of_every_game(parsed) -> None:
     plan = make_plan(assemble_study(parsed(*CATCH)), None)
-    config, budget = plan.assembled.arms["base"].config, plan.assembled.budget
+    config, budget = plan.assembled.arms["base"].parts.config, plan.assembled.budget
     assert plan.memory_bytes == {
         "Catch": memory_bytes(config, budget, Observation((1, 32, 32))),
         "gymnasium:CartPole-v1": memory_bytes(config, budget, Observation((4,))),

@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents import cost
+from agents import cost, counting
+from agents.assemble import assemble
 from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
-from agents.observation import Observation
+from agents.modifications.algorithms.ppo import PPO
+from agents.modifications.augmentation.random_shift import RandomShift
+from agents.observation import ATARI, Observation
 from agents.parts import Parts
 from agents.streams import Streams
 
@@ -29,43 +32,90 @@ def test_the_forecast_counts_what_torch_counts(shape, random_batch):
     assert forecast == pytest.approx(counter.get_total_flops(), rel=0.03)
 
 
-def test_updates_cost_in_proportion_to_their_number(monkeypatch):
-    monkeypatch.setattr(cost, "product_rate", lambda: 1e10)
-    config, protocol = agent_config("tiny"), Protocol()
-    budget = Budget(env_frames=400_000, prefill_frames=20_000)
-    once = cost.estimate_seconds(config, budget, protocol)
-    ratio = config.model_copy(update={"env_frames_per_update": 32.0})
-    twice = cost.estimate_seconds(ratio, budget, protocol)
-    update = cost.SECONDS_OF_OVERHEAD + cost.update_flops(config) / (cost.EFFICIENCY * 1e10)
-    assert twice - once == pytest.approx(380_000 / 64 * update, rel=1e-3)
+FAST = 1e11  # products per second
+BUDGET = Budget(env_frames=40_000, prefill_frames=20_000)
 
 
-def test_the_episode_cap_bounds_the_cost_of_evaluation(monkeypatch):
-    monkeypatch.setattr(cost, "product_rate", lambda: 1e10)
-    budget = Budget(env_frames=40_000, prefill_frames=20_000)
+@pytest.fixture
+def known_rate(monkeypatch):
+    monkeypatch.setattr(
+        cost, "product_rate", lambda precision: {"fp32": 1, "bf16": 8}[precision] * FAST
+    )
+
+
+def tiny(*modifications, **settings):
+    return assemble(agent_config("tiny", **settings), modifications)
+
+
+@pytest.mark.usefixtures("known_rate")
+def test_updates_cost_in_proportion_to_their_number():
+    budget, protocol = Budget(env_frames=400_000, prefill_frames=20_000), Protocol()
+    once, twice = (
+        cost.estimate_seconds(tiny(env_frames_per_update=ratio), budget, protocol)
+        for ratio in (64.0, 32.0)
+    )
+    assert twice - once == pytest.approx(380_000 / 64 * cost.update_seconds(tiny()), rel=1e-3)
+
+
+@pytest.mark.usefixtures("known_rate")
+def test_an_update_is_products_numbers_and_calls():
+    config = agent_config("tiny")
+    products = cost.update_flops(config) / (cost.EFFICIENCY * FAST)
+    numbers = cost.SECONDS_PER_NUMBER * cost.activations(config)
+    calls = cost.SECONDS_PER_CALL * cost.update_calls(config)
+    assert cost.update_seconds(tiny()) == pytest.approx(products + numbers + calls)
+    lowered = cost.update_seconds(tiny(), precision="bf16")
+    assert lowered == pytest.approx(products / 8 + numbers + calls)
+
+
+@pytest.mark.usefixtures("known_rate")
+def test_the_episode_cap_bounds_the_cost_of_evaluation():
     long, short = (
         cost.estimate_seconds(
-            agent_config("tiny"),
-            budget,
-            Protocol(max_env_frames_per_episode=cap, final_evaluation_episodes=32),
+            tiny(), BUDGET, Protocol(max_env_frames_per_episode=cap, final_evaluation_episodes=32)
         )
         for cap in (108_000, 400)
     )
+    step = cost.SECONDS_PER_AGENT_STEP
+    step += cost.SECONDS_PER_ACTING_WEIGHT * cost.weights(agent_config("tiny"))
     # evaluations at 24k, 28k, 32k and 36k frames and 32 episodes at the end: 52 of 2,000 or 100
-    assert long - short == pytest.approx(52 * 1900 * cost.SECONDS_PER_AGENT_STEP)
+    assert long - short == pytest.approx(52 * 1900 * step)
 
 
-def test_the_product_rate_is_that_of_a_computer():
+def test_the_product_rate_is_that_of_a_computer_and_leaves_its_threads_alone():
+    threads = torch.get_num_threads()
     assert 1e8 < cost.product_rate() < 1e14
-    assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == threads
 
 
-def test_smaller_observations_are_forecast_to_cost_less(monkeypatch):
-    monkeypatch.setattr(cost, "product_rate", lambda: 1e10)
-    budget = Budget(env_frames=40_000, prefill_frames=20_000)
-    seconds = [
-        cost.estimate_seconds(agent_config("tiny"), budget, Protocol(), Observation(shape))
-        for shape in ((3, 64, 64), (1, 64, 64), (1, 32, 32), (4,))
-    ]
+@pytest.mark.usefixtures("known_rate")
+def test_smaller_observations_are_forecast_to_cost_less():
+    shapes = ((3, 64, 64), (1, 64, 64), (1, 32, 32), (4,))
+    seconds = [cost.update_seconds(tiny(), Observation(shape)) for shape in shapes]
     assert seconds == sorted(set(seconds), reverse=True)
-    assert cost.estimate_seconds(agent_config("tiny"), budget, Protocol()) == seconds[1]
+    assert cost.update_seconds(tiny()) == seconds[1]
+
+
+@pytest.mark.usefixtures("known_rate")
+def test_episodes_of_other_tasks_are_taken_for_short_ones():
+    atari, other = (
+        cost.estimate_seconds(tiny(), BUDGET, Protocol(), observation)
+        for observation in (ATARI, Observation((3, 64, 64)))
+    )
+    longer = cost.TYPICAL_EPISODE_AGENT_STEPS - cost.TYPICAL_TASK_AGENT_STEPS
+    assert atari - other > 0.9 * 52 * longer * cost.SECONDS_PER_AGENT_STEP - 158 * 0.1
+
+
+@pytest.mark.parametrize(("length", "horizon", "layers"), [(6, 4, 1), (20, 15, 1), (6, 4, 4)])
+def test_calls_are_those_that_torch_counts(length, horizon, layers):
+    config = agent_config("micro", length=length, horizon=horizon, layers=layers)
+    _, counted = counting.counted(Parts(config), ATARI, 18)
+    assert cost.update_calls(config) == pytest.approx(counted, rel=0.1)
+
+
+@pytest.mark.usefixtures("known_rate")
+def test_what_learns_beside_costs_what_it_computes():
+    base = cost.update_seconds(tiny())
+    assert cost.update_seconds(tiny(RandomShift(pad=4))) == base
+    # eight epochs of eight minibatches: seven more passes of actor and critic, 64 steps of Adam
+    assert 2 * base < cost.update_seconds(tiny(PPO())) < 8 * base

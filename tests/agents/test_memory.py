@@ -1,0 +1,64 @@
+"""The memory that a plan states is what a run takes, within 15%: short runs, a process each.
+
+`pytest -m slow -s tests/agents/test_memory.py` prints what agents/README.md records.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+RUN = """
+import json, sys, tempfile
+from pathlib import Path
+import ablate.worker  # all that a worker imports
+from agents.config import Budget, Protocol, agent_config
+from agents.cost import memory_bytes
+from agents.parts import Parts
+from agents.training import loop
+from agents.training.checkpoint import Checkpoints
+from agents.training.process import peak_memory_bytes, set_up_process
+import torch
+
+set_up_process(threads=1)
+size, settings = json.loads(sys.argv[1])
+config = agent_config(size, **settings)
+budget = Budget(env_frames=4_000, prefill_frames=2_000)
+protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1, evaluate_every=3_200)
+with tempfile.TemporaryDirectory() as folder:
+    saved = Checkpoints(Path(folder), "run", every_seconds=2.0)
+    how = {"game": "Breakout", "seed": 0, "protocol": protocol, "budget": budget}
+    for _ in loop.train(Parts(config), checkpoints=saved, **how):
+        pass
+print(memory_bytes(config, budget), peak_memory_bytes(torch.device("cpu")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "settings"),
+    [
+        ("micro", {}),
+        ("tiny", {}),
+        ("small", {}),
+        ("small", {"length": 50}),
+        ("small", {"depth": 24}),
+        ("small", {"horizon": 40}),
+        ("atari", {"env_frames_per_update": 200}),
+    ],
+    ids=["micro", "tiny", "small", "small of 50", "deeper", "farther", "atari"],
+)
+def test_a_run_takes_the_memory_that_was_stated(size, settings):
+    run = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps([size, settings])],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    stated, taken = map(int, run.stdout.split())
+    print(f"\n{size} {settings}: stated {stated / 1e6:.0f} MB, taken {taken / 1e6:.0f} MB")  # noqa: T201
+    assert stated == pytest.approx(taken, rel=0.15)
