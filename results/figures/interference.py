@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -136,7 +137,8 @@ def _closeness(panel: Panel) -> dict[Pair, float]:
 
 def _places(found: Found) -> Places:
     """What stands where, by what the study can say."""
-    effects = {one.kind for one in found.effects if in_study(one)}
+    effects = Counter(one.kind for one in found.effects if in_study(one) and one.scope == MEAN)
+    here = max(effects[ADD_ONE_IN], effects[LEAVE_ONE_OUT])
     pairs = {one.background for one in found.interactions if in_study(one)}
     asked = {
         one.background
@@ -144,7 +146,7 @@ def _places(found: Found) -> Places:
         if not one.estimate.note.startswith(NOT_IN_STUDY)
     }
     return Places(
-        cut=AVERAGED not in effects or bool(effects & {ADD_ONE_IN, LEAVE_ONE_OUT}),
+        cut=2 * here >= effects[AVERAGED],  # a screen holds a toggle alone only by chance
         lower=AVERAGED if AVERAGED in pairs and BASE not in pairs else BASE,
         upper="" if AVERAGED in pairs and FULL not in asked else FULL,
     )

@@ -186,3 +186,17 @@ def test_a_full_agent_that_cannot_be_is_crossed_out_and_not_left_empty(
     crosses = named(drawn.figure, "undefined")
     # a×b at the base, three L on the diagonal, three pairs within the full agent: two strokes each
     assert len(crosses) == 2 * (1 + 3 + 3)
+
+
+def test_a_screen_shows_its_averaged_effects_not_the_one_that_is_there_by_chance(
+    make_study, make_data, words_of, named
+):
+    study = make_study(
+        dict.fromkeys("abcdef", ("on",)), designs=("base", "plackett_burman"), games=("Assault",)
+    )
+    singles = [arm for arm in study.arms if len(arm.toggles) == 1]
+    assert 0 < len(singles) < 3
+    data = make_data(study, lambda on, game, seed: 0.2 * len(on) + 0.05 * (seed * len(on) % 3))
+    drawn = draw("interference", data, Options(resamples=20))
+    assert "effect of the toggle\naveraged over the rest" in words_of(drawn.figure)
+    assert len(named(drawn.figure, "tile")) == 6
