@@ -1,18 +1,17 @@
 """The key of the interference map: every place and every mark, in words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Polygon, Rectangle
 
 from results.figures import style
 
 MARK_GREY: Final = "#A8A8A8"
-HATCH: Final = "////"
-NO_INTERVAL_HATCH: Final = "xxxx"  # crossed: also told apart where no ± fits
 KEY_INCHES: Final = 0.86
 PLACE_INCHES: Final = 0.235
 SWATCH_INCHES: Final = 0.18
@@ -129,6 +128,48 @@ def draw_cross(
         )  # fmt: skip
 
 
+def draw_strokes(
+    axes: Axes,
+    corners: Sequence[tuple[float, float]],
+    *,
+    apart: float,
+    crossed: bool,
+    ink: str | tuple[float, ...],
+    name: str = "key",
+) -> None:
+    """Hatches a convex place with strokes of this name, so far apart in units of the axes.
+
+    They are lines of their own because browsers print the pattern of a hatched area as a blur.
+    """
+    segments = [
+        segment
+        for sign in ((1, -1) if crossed else (1,))
+        for segment in _strokes(corners, sign=sign, apart=apart)
+    ]
+    axes.add_collection(
+        LineCollection(segments, colors=[ink], linewidths=0.5, zorder=3, gid=name), autolim=False
+    )
+
+
+def _strokes(
+    corners: Sequence[tuple[float, float]], *, sign: int, apart: float
+) -> Iterator[list[tuple[float, float]]]:
+    """The pieces of the lines x + sign y = c that lie in a convex polygon."""
+    levels = [x + sign * y for x, y in corners]
+    edges = [(i, (i + 1) % len(corners)) for i in range(len(corners))]
+    gap = apart * math.sqrt(2)
+    for step in range(math.ceil((max(levels) - min(levels)) / gap)):
+        level = min(levels) + (step + 0.5) * gap
+        ends = []
+        for i, j in edges:
+            if (levels[i] - level) * (levels[j] - level) < 0:
+                share = (level - levels[i]) / (levels[j] - levels[i])
+                (x, y), (u, v) = corners[i], corners[j]
+                ends.append((x + share * (u - x), y + share * (v - y)))
+        if len(ends) == 2:
+            yield ends
+
+
 def draw_missing(
     axes: Axes,
     corners: Sequence[tuple[float, float]],
@@ -224,12 +265,7 @@ def _draw_swatch(axes: Axes, mark: str, x: float, y: float) -> None:
     elif mark == "crossover":
         axes.plot(*middle, "^", color="black", markersize=4.2)
     elif mark in ("cannot tell", "no interval"):
-        hatch = HATCH if mark == "cannot tell" else NO_INTERVAL_HATCH
-        axes.add_patch(
-            Rectangle(
-                (x, y), size, size, facecolor="none", edgecolor="#6E6E6E", hatch=hatch * 2,
-                linewidth=0,
-            )
-        )  # fmt: skip
+        box = [(x, y), (x + size, y), (x + size, y + size), (x, y + size)]
+        draw_strokes(axes, box, apart=0.04, crossed=mark == "no interval", ink="#6E6E6E")
     elif mark == "undefined":
         draw_cross(axes, middle, size / 4)

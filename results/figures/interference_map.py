@@ -23,15 +23,15 @@ from matplotlib.patches import Polygon, Rectangle
 from results.figures import style
 from results.figures.interference_layout import Geometry, label_size
 from results.figures.interference_legend import (
-    HATCH,
-    NO_INTERVAL_HATCH,
     Places,
     draw_cross,
     draw_legend,
     draw_missing,
+    draw_strokes,
 )
 
 HALVES_FROM: Final = 32  # points; smaller tiles show the estimate alone
+STROKES_APART: Final = 4.5  # points
 HALVES_OF_CUT_FROM: Final = 44  # the same for the two halves of a tile of the diagonal
 
 Corner = tuple[float, float]
@@ -238,11 +238,9 @@ def _draw_tile(
     without = tile.half_width is None
     if tile.cannot_tell or without:
         ink = (1, 1, 1, 0.45) if dark else (0, 0, 0, 0.22)
-        hatch = NO_INTERVAL_HATCH if without else HATCH
-        veil = Polygon(corners, facecolor="none", edgecolor=ink, hatch=hatch, linewidth=0)
-        veil.set_gid("no interval" if without else "cannot tell")
-        veil.set_zorder(3)
-        axes.add_patch(veil)
+        name = "no interval" if without else "cannot tell"
+        apart = STROKES_APART / look.tile
+        draw_strokes(axes, corners, apart=apart, crossed=without, ink=ink, name=name)
     if tile.significant:
         inset = _shrunk(corners, 0.03)
         border = Polygon(
