@@ -110,6 +110,8 @@ class WorkerProcess:
         for line in self._process.stdout:
             with suppress(json.JSONDecodeError):  # a line that a killed worker left unfinished
                 inbox.put(Message(self.number, json.loads(line)))
+        self._process.wait()
+        inbox.put(Message(self.number, {"event": "ended"}))  # nobody needs to ask all the time
 
 
 def worker_command(

@@ -121,7 +121,7 @@ class LiveDisplay:
         )
         self._study = self._bars.add_task("study", total=1.0, phase="")
         self._tasks: dict[int, TaskID] = {}
-        self._live = Live(Group(self._bars, self._summary), console=console, refresh_per_second=4)
+        self._live = Live(Group(self._bars, self._summary), console=console, refresh_per_second=1)
         self._live.start()
 
     def say(self, line: str) -> None:

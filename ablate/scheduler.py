@@ -31,8 +31,8 @@ MOST_BARREN = 3
 LOOK_EVERY_S = 2.0
 """How often the database is asked where things stand, besides every time that a run ends."""
 
-LOOK_SHARE = 10.0
-"""And not sooner than after so many times as long as the asking took."""
+LOOK_SHARE = 200.0
+"""And not sooner than after so many times as long as the asking took: half a percent of a core."""
 
 RECOVER_EVERY_S = 10.0
 """How often runs of dead workers are looked for, besides every time that one of ours dies."""
@@ -40,7 +40,8 @@ RECOVER_EVERY_S = 10.0
 GRACE_S = 60.0
 """How long a worker may take to save its run and hand it back before it is killed."""
 
-TICK_S = 0.1
+TICK_S = 0.5
+"""How long it waits for a worker to say something, or to end, before it looks around by itself."""
 
 
 class SchedulerError(Exception):
@@ -107,6 +108,8 @@ class Scheduler:
         self._barren_workers: set[int] = set()  # that have not claimed anything yet
         self._standing = Standing.read(engine, study)
         self._waiting = self._count_waiting()
+        self._shown = self._view()
+        self._has_news = False
         self._next_look = self._next_recovery = self._next_placing = 0.0
         self._said: dict[str, str] = {}  # the last line about each thing that lasts
         self._interrupts = 0
@@ -180,7 +183,7 @@ class Scheduler:
             self._look()
         if now >= self._next_placing:
             self._fill()
-        self._display.update(self._view())
+        self._display.update(self._shown)
         if self._workers:
             return True
         self._recover()
@@ -333,11 +336,12 @@ class Scheduler:
 
     def _look(self) -> None:
         """Asks the database where things stand; of a large one not too often."""
-        began = time.monotonic()
+        began = time.thread_time()
         self._waiting = self._count_waiting()
         self._standing = Standing.read(self._engine, self._study)
-        took = time.monotonic() - began
-        self._next_look = began + max(LOOK_EVERY_S, LOOK_SHARE * took)
+        self._shown = self._view()
+        took = time.thread_time() - began
+        self._next_look = time.monotonic() + max(LOOK_EVERY_S, LOOK_SHARE * took)
 
     def _count_waiting(self) -> Waiting:
         return waiting(self._engine, self._study, begun_only=self._plan.drains_now())
@@ -351,8 +355,12 @@ class Scheduler:
                 message = self._inbox.get_nowait()
         except queues.Empty:
             return
+        finally:
+            if self._has_news:
+                self._shown, self._has_news = self._view(), False
 
     def _take_in(self, number: int, values: Mapping[str, Any]) -> None:
+        self._has_news = True
         match values["event"]:
             case "started" if number in self._workers:
                 self._barren_workers.discard(number)
@@ -368,6 +376,12 @@ class Scheduler:
                 again = f" (attempt {values['number']})" if values["number"] > 1 else ""
                 self._display.say(f"{label}: started{again}")
                 self._next_look = 0.0
+            case "other_code":
+                label = run_label(values["arm"], values["game"], values["seed"])
+                self._display.say(
+                    f"{label}: trained with other source files than those that queued it; "
+                    f"`ablate logs {values['run_id']} --origin` shows both"
+                )
             case "resumed" | "checkpoint_refused" | "not_saved" as event if (
                 number in self._in_hand
             ):

@@ -32,7 +32,7 @@ from agents.training.reports import Report
 from results.database import queue
 from results.database.engine import open_database
 from results.database.errors import DatabaseError, DiskFull, LeaseLost
-from results.database.provenance import Origin
+from results.database.provenance import Origin, is_other_code
 
 EXIT_DATABASE = 3
 """Exit code of a worker that cannot use the database: no other worker could."""
@@ -143,6 +143,8 @@ def work(
         claim = queue.claim(engine, worker_id, study=study, begun_only=begun_only)
         if claim is None:
             break
+        if origin is not None and is_other_code(engine, claim.run_id, origin.code.sources_sha256):
+            send({"event": "other_code", **named(claim)})
         try:
             Attempt(engine, claim, train=train, send=send, stop=stop).work()
         except LeaseLost:

@@ -152,6 +152,20 @@ def run_with_other_code(engine: Engine, study: str) -> list[int]:
         return list(session.scalars(query, {"study": study}))
 
 
+def is_other_code(engine: Engine, run_id: int, sources_sha256: str) -> bool:
+    """Whether a run was queued with sources other than these; no, where nobody kept them.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    query = text(
+        "SELECT sources_sha256 FROM run JOIN code ON code.id = code_id WHERE run.id = :run"
+    )
+    with read(engine) as session:
+        found = session.scalar(query, {"run": run_id})
+    return found is not None and found != sources_sha256
+
+
 def queued_with_other_code(engine: Engine, study: str | None, sources_sha256: str) -> int:
     """How many unfinished runs were queued with sources other than these.
 

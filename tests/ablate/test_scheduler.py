@@ -428,3 +428,37 @@ def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
     )
     outcome = schedule(script=script, plan=StopPlan(drain=True))
     assert (outcome.counts["finished"], outcome.counts["queued"]) == (1, 7)
+
+
+def test_while_nothing_happens_nothing_is_computed(schedule, monkeypatch) -> None:
+    monkeypatch.setattr(scheduler, "TICK_S", 0.005)
+    asked = {"standing": 0, "time left": 0}
+    read_standing, seconds_left = scheduler.Standing.read, scheduler.Standing.seconds_left
+
+    def reading_it(*words):
+        asked["standing"] += 1
+        return read_standing(*words)
+
+    def estimating(*words):
+        asked["time left"] += 1
+        return seconds_left(*words)
+
+    monkeypatch.setattr(scheduler.Standing, "read", reading_it)
+    monkeypatch.setattr(scheduler.Standing, "seconds_left", estimating)
+    schedule("time.sleep(0.5)")  # a hundred ticks for each of four pairs of runs
+    said = 8 * 3 + 2  # started, progress and finished of each run, and the end of each worker
+    assert asked["time left"] <= asked["standing"] + 2 * said
+    assert asked["standing"] <= 2 + 3 * said
+
+
+def test_a_worker_that_speaks_or_ends_is_heard_at_once(schedule, engine, monkeypatch) -> None:
+    monkeypatch.setattr(scheduler, "TICK_S", 60.0)
+    began = time.monotonic()
+    assert schedule().counts["finished"] == 8
+    assert time.monotonic() - began < 60
+
+
+def test_training_with_other_code_is_told_when_it_begins(schedule, display) -> None:
+    schedule("say('other_code', claim)")
+    told = "base · Pong · seed 0: trained with other source files than those that queued it"
+    assert any(line.startswith(told) for line in display.lines)

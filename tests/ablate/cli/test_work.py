@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import pytest
 
@@ -165,3 +166,29 @@ def test_working_on_nothing_says_so(ablate, engine) -> None:
 @pytest.mark.parametrize("slots", ["0", "-1", "many"])
 def test_slots_must_be_a_number(ablate, slots: str) -> None:
     assert ablate("work", "--slots", slots).exit_code == 2
+
+
+def test_code_that_changed_since_the_runs_were_queued_is_warned_of(
+    ablate, write_study, tmp_path
+) -> None:
+    path = write_study()
+    assert ablate("submit", str(path)).exit_code == 0
+    then, now = Path(package.__file__).resolve().parents[1], tmp_path / "now"
+    for room in ("ablate", "agents", "results"):
+        copytree(then / room, now / room, ignore=ignore_patterns("reference", "__pycache__"))
+    work = [sys.executable, "-P", "-m", "ablate", "work", "mini", "--drain"]  # it begins nothing
+    same, changed = "", "# a comment is enough\n"
+    for edit, warned in ((same, False), (changed, True)):
+        with (now / "ablate" / "grid.py").open("a") as file:
+            file.write(edit)
+        done = subprocess.run(
+            work,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(now)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "16 left" in done.stdout, done.stderr
+        assert ("16 unfinished runs were queued with other source files" in done.stderr) == warned
