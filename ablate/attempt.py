@@ -34,6 +34,9 @@ from results.database.records import CheckpointRow, Claim, EpisodeRow
 STOP_SECONDS = 20.0
 """How long a run that is to be handed back may take until it is saved."""
 
+TELL_SECONDS = 1.0
+"""How often the scheduler is told how far a run is."""
+
 Train = Callable[[RunSpec, Parts, Checkpoints, Checkpoint | None], Generator[Report, None, None]]
 """Trains one run, from a checkpoint or from the start; a test puts a stand-in here."""
 
@@ -57,16 +60,26 @@ class Attempt:
         train: What trains it.
         send: Is told what happens.
         stop: Says when to hand the run back.
+        device_is_gone: Whether what the run is trained on has been removed.
     """
 
     def __init__(
-        self, engine: Engine, claim: Claim, *, train: Train, send: Send, stop: Stopping
+        self,
+        engine: Engine,
+        claim: Claim,
+        *,
+        train: Train,
+        send: Send,
+        stop: Stopping,
+        device_is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._claim, self._train, self._stop = claim, train, stop
+        self._device_is_gone = device_is_gone
         self._send = send
         self._writer = AttemptWriter(engine, claim)
         self._files = RunFiles(checkpoint_directory(engine), claim.identity)
         self._warned = False  # that nothing can be saved
+        self._phase, self._told_at = "", 0.0  # of what was told last
 
     def work(self) -> None:
         """Trains the run to its end, or until it fails or has to be handed back.
@@ -85,13 +98,19 @@ class Attempt:
         except OutdatedRun as error:
             self._fail(str(error), str(error), None)
         except Exception as error:
-            self._fail(traceback.format_exc(), _last_line(error), point_of(error))
+            if self._device_is_gone():  # no fault of the run
+                self._release(f"its device is gone ({_last_line(error)})")
+            else:
+                self._fail(traceback.format_exc(), _last_line(error), point_of(error))
         else:
             if reason is None:
                 self._finish(time.monotonic() - started)
             else:
-                self._writer.release(reason)
-                self._tell("released", reason=reason)
+                self._release(reason)
+
+    def _release(self, reason: str) -> None:
+        self._writer.release(reason)
+        self._tell("released", reason=reason)
 
     def _train_until_stopped(self) -> str | None:
         """Records what the run reports; returns why it has to be handed back, None at its end."""
@@ -202,6 +221,11 @@ class Attempt:
         self._tell("tried_again" if tried_again else "failed", error=last_line)
 
     def _tell_progress(self, spec: RunSpec, report: Progress) -> None:
+        """Tells how far the run is: now and then, and whenever it begins with something else."""
+        now = time.monotonic()
+        if report.phase == self._phase and now < self._told_at + TELL_SECONDS:
+            return
+        self._phase, self._told_at = report.phase, now
         self._tell(
             "progress",
             env_frames=report.env_frames,

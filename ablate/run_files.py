@@ -12,13 +12,11 @@ from pathlib import Path
 from ablate.disk import RESERVE_BYTES, newest_bytes
 from agents.training.checkpoint import Checkpoint, Checkpoints, load
 from agents.training.reports import Saved
+from results.database.location import checkpoint_folder
 from results.database.records import CheckpointRow
 
 EVERY_SECONDS = 300.0
 """Between two checkpoints of a run, at least."""
-
-FOLDER_CHARACTERS = 16
-"""Of a run's identity, which name its folder."""
 
 
 class RunFiles:
@@ -31,7 +29,7 @@ class RunFiles:
 
     def __init__(self, root: Path, identity: str) -> None:
         self._root, self._identity = root, identity
-        self._folder = root / identity[:FOLDER_CHARACTERS]
+        self._folder = root / checkpoint_folder(identity)
 
     def checkpoints(self) -> Checkpoints:
         """What saves the run, while the disk has room beside it for the database."""

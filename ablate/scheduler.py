@@ -15,6 +15,7 @@ from ablate.disk import DiskGuard
 from ablate.placement import Placement
 from ablate.processes import Message, WorkerProcess, death
 from ablate.progress import Display, RunInHand, View, counted, duration
+from ablate.pruning import prune
 from ablate.standing import Failure, Standing, run_label
 from ablate.stopping import StopPlan
 from results.database import queue
@@ -36,6 +37,9 @@ LOOK_SHARE = 200.0
 
 RECOVER_EVERY_S = 10.0
 """How often runs of dead workers are looked for, besides every time that one of ours dies."""
+
+PRUNE_EVERY_S = 3600.0
+"""How often old checkpoints are deleted, besides at the beginning."""
 
 GRACE_S = 60.0
 """How long a worker may take to save its run and hand it back before it is killed."""
@@ -110,7 +114,7 @@ class Scheduler:
         self._waiting = self._count_waiting()
         self._shown = self._view()
         self._has_news = False
-        self._next_look = self._next_recovery = self._next_placing = 0.0
+        self._next_look = self._next_recovery = self._next_placing = self._next_pruning = 0.0
         self._said: dict[str, str] = {}  # the last line about each thing that lasts
         self._interrupts = 0
         self._failed_here: set[int] = set()
@@ -179,6 +183,9 @@ class Scheduler:
         now = time.monotonic()
         if now >= self._next_recovery:
             self._recover()
+        if now >= self._next_pruning:
+            self._next_pruning = now + PRUNE_EVERY_S
+            prune(self._engine)
         if now >= self._next_look:
             self._look()
         if now >= self._next_placing:

@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from types import FrameType
 
@@ -19,7 +20,7 @@ import torch
 from sqlalchemy import Engine
 
 from ablate.attempt import Attempt, Send, Train, named
-from ablate.devices import ThisMachine
+from ablate.devices import Devices, ThisMachine
 from ablate.provenance import origin_here
 from ablate.runspec import RunSpec
 from agents.config import Budget, Protocol
@@ -84,6 +85,30 @@ class DeviceGone(Exception):
     """A worker whose device is not there."""
 
 
+class Condition(Enum):
+    """What has become of a device, as a process sees it."""
+
+    WELL = "well"
+    BROKEN = "broken"
+    """An error of CUDA stays with a process: in another one the device may be well."""
+    GONE = "gone"
+
+
+def condition_of(device: str, devices: Devices) -> Condition:
+    """Whether something can still be computed on a device, and if not, whether it is there.
+
+    A GPU that was removed fails every run that is tried on it: its worker has to end.
+    """
+    if not device.startswith("cuda"):
+        return Condition.WELL
+    try:
+        torch.ones(1, device="cuda").add(1.0).item()
+    except RuntimeError:  # AcceleratorError is one
+        listed = any(one.name == device for one in devices.look())
+        return Condition.BROKEN if listed else Condition.GONE
+    return Condition.WELL
+
+
 class Stop:
     """Whether the worker should hand its run back: a signal came, or its scheduler is gone."""
 
@@ -119,6 +144,7 @@ def work(
     device: str = "cpu",
     nothing_new_after: float | None = None,
     origin: Origin | None = None,
+    condition: Callable[[str], Condition] = lambda device: Condition.WELL,
 ) -> None:
     """Works on runs until none is left to claim, or something says stop.
 
@@ -133,9 +159,11 @@ def work(
         train: What trains a run.
         send: Is told what happens.
         stop: Says when to stop.
+        condition: Looks at the device after every run.
 
     Raises:
         DatabaseError: If the database cannot be used.
+        DeviceGone: If the device cannot be used any more: another run would only fail on it.
     """
     worker_id = queue.register_worker(engine, device=device, slot=slot, origin=origin)
     while stop.reason() is None:
@@ -146,9 +174,19 @@ def work(
         if origin is not None and is_other_code(engine, claim.run_id, origin.code.sources_sha256):
             send({"event": "other_code", **named(claim)})
         try:
-            Attempt(engine, claim, train=train, send=send, stop=stop).work()
+            Attempt(
+                engine,
+                claim,
+                train=train,
+                send=send,
+                stop=stop,
+                device_is_gone=lambda: condition(device) is Condition.GONE,
+            ).work()
         except LeaseLost:
             send({"event": "lost", **named(claim)})
+        if condition(device) is not Condition.WELL:
+            queue.end_worker(engine, worker_id)
+            raise DeviceGone(f"Nothing can be computed on {device} in this process any more.")
     queue.end_worker(engine, worker_id)
 
 
@@ -191,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             device=options.device,
             nothing_new_after=options.nothing_new_after,
             origin=origin_here(options.device, options.parent, ThisMachine()),
+            condition=lambda device: condition_of(device, ThisMachine()),
         )
     except DatabaseError as error:
         full = isinstance(error, DiskFull)

@@ -1,15 +1,19 @@
 """Commands that look after the database file. None of them needs torch."""
 
+from typing import Annotated
+
 import typer
 
 from ablate.cli.options import DATABASE, DatabaseOption, OutputOption
+
+KEPT_DAYS = 7.0  # as `ablate.pruning` has it, which takes a while to import
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def database() -> None:
-    """Look after the database: a newer schema, a copy, its size."""
+    """Look after the database: a newer schema, a copy, its size, old checkpoints."""
 
 
 @app.command()
@@ -58,3 +62,25 @@ def vacuum(db: DatabaseOption = DATABASE) -> None:
     engine = open_database(db)
     before, after = upkeep.vacuum(engine)
     typer.echo(f"{engine.url.database}: {before:,} bytes before, {after:,} now.")
+
+
+@app.command()
+def prune(
+    days: Annotated[
+        float, typer.Option(min=0, help="Days for which checkpoints of cancelled runs stay.")
+    ] = KEPT_DAYS,
+    db: DatabaseOption = DATABASE,
+) -> None:
+    """Delete the checkpoints that no run will go on from.
+
+    Those of runs that were cancelled DAYS ago or earlier, and what killed workers left behind.
+    `ablate work` does the same every hour. A cancelled run whose checkpoints are gone starts anew
+    when it is retried.
+    """
+    from ablate.progress import amount, counted
+    from ablate.pruning import prune
+    from results.database.engine import open_database
+
+    done = prune(open_database(db), days=days)
+    size = f", {amount(done.size)}" if done.files else ""
+    typer.echo(f"Deleted {counted(done.files, 'file')}{size}.")

@@ -7,8 +7,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from results.database.records import CheckpointRow
-from results.database.schema import Attempt, Checkpoint, Run
+from results.database.columns import EventKind
+from results.database.location import checkpoint_folder
+from results.database.records import CheckpointRow, RunState
+from results.database.schema import Attempt, Checkpoint, Event, Run
 
 KEPT = 2  # of a run: the newest, and the one before it in case the newest cannot be read
 
@@ -80,6 +82,33 @@ def forget(session: Session, run_id: int) -> list[str]:
     """Deletes the rows of a run, and returns their paths."""
     ours = delete(Checkpoint).where(_of_run(run_id))
     return sorted(set(session.scalars(ours.returning(Checkpoint.path))))
+
+
+def forget_cancelled(session: Session, before: datetime) -> None:
+    """Deletes the rows of runs that were cancelled before a moment, and still are."""
+    cancelled_at = (
+        select(func.max(Event.at))
+        .where(Event.run_id == Run.id, Event.kind == EventKind.CANCELLED)
+        .scalar_subquery()
+    )
+    long_gone = select(Run.id).where(Run.state == RunState.CANCELLED, cancelled_at <= before)
+    theirs = select(Attempt.id).where(Attempt.run_id.in_(long_gone))
+    session.execute(
+        delete(Checkpoint)
+        .where(Checkpoint.attempt_id.in_(theirs))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def named(session: Session) -> set[str]:
+    """The paths of all checkpoints that a run may go on from."""
+    return set(session.scalars(select(Checkpoint.path)))
+
+
+def states_by_folder(session: Session) -> dict[str, RunState]:
+    """Where every run stands, by the name of its folder."""
+    rows = session.execute(select(Run.identity, Run.state))
+    return {checkpoint_folder(identity): state for identity, state in rows}
 
 
 def go_on(session: Session, run_id: int, attempt_id: int, parent: CheckpointRow) -> None:

@@ -56,6 +56,11 @@ def checkpoint_directory(engine: Engine) -> Path:
     return path.with_name(f"{path.name}.checkpoints")
 
 
+def checkpoint_folder(identity: str) -> str:
+    """The name of a run's folder in the checkpoint directory."""
+    return identity[:16]
+
+
 def refuse_network_file_system(path: Path) -> None:
     """Makes sure that the file lies on a disk of this machine.
 

@@ -35,7 +35,7 @@ def ended(worker: WorkerProcess) -> int:
 def test_every_message_is_in_the_inbox_when_a_worker_has_ended(monkeypatch) -> None:
     worker, inbox = started(monkeypatch, 'print(\'{"event": 1}\\n{"event": 2}\\n{"ev\')')
     assert ended(worker) == 0
-    assert [inbox.get_nowait().values["event"] for _ in range(inbox.qsize())] == [1, 2]
+    assert [inbox.get_nowait().values["event"] for _ in range(inbox.qsize())] == [1, 2, "ended"]
     worker.close()
 
 

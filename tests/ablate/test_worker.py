@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copyfile, copytree
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 from pandas.testing import assert_frame_equal
+from sqlalchemy import text
 
 import ablate
 from ablate import planner, worker
@@ -16,7 +19,7 @@ from ablate.planner import assemble_study
 from ablate.processes import worker_environment
 from agents.training.reports import Progress
 from results.database import queue, reading
-from results.database.engine import open_database
+from results.database.engine import open_database, read
 from results.database.errors import DatabaseError
 
 REPORTS = (
@@ -75,6 +78,61 @@ def test_a_database_that_cannot_be_written_ends_the_worker(work) -> None:
         work(filling)
 
 
+@pytest.mark.parametrize(("condition", "state"), [("GONE", "released"), ("BROKEN", "failed")])
+def test_a_worker_whose_gpu_fails_ends_before_it_fails_more_runs(
+    submitted, condition, state
+) -> None:
+    """A run on a GPU that was removed is not to blame; one that broke its process is."""
+
+    def failing(spec, parts, checkpoints, resume):
+        yield REPORTS[0]
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    def work() -> None:
+        worker.work(
+            submitted,
+            study="mini",
+            slot=0,
+            device="cuda:1",
+            train=failing,
+            send=lambda message: None,
+            stop=worker.Stop(os.getppid()),
+            condition=lambda device: worker.Condition[condition],
+        )
+
+    with pytest.raises(worker.DeviceGone, match="cuda:1"):
+        work()
+    with read(submitted) as session:
+        ends = session.execute(text("SELECT state, error FROM attempt")).all()
+        losses = session.scalars(text("SELECT sum(losses) FROM run")).one()
+    assert [end.state for end in ends] == [state]
+    assert ("its device is gone" in ends[0].error) == (condition == "GONE")
+    assert losses == (state == "failed")
+    assert reading.counts(submitted, "mini")["queued"] == 4
+
+
+def test_a_device_is_well_while_something_can_be_computed_on_it(monkeypatch) -> None:
+    class Driver:
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        def look(self):
+            return tuple(SimpleNamespace(name=name) for name in self.names)
+
+    assert worker.condition_of("cpu", Driver()) is worker.Condition.WELL
+    real = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda size, device: real(size))
+    assert worker.condition_of("cuda:1", Driver()) is worker.Condition.WELL
+
+    def lost(size, device):
+        raise RuntimeError("CUDA error: device not ready")
+
+    monkeypatch.setattr(torch, "ones", lost)
+    there, gone = Driver("cuda:0", "cuda:1"), Driver("cuda:0")
+    assert worker.condition_of("cuda:1", there) is worker.Condition.BROKEN
+    assert worker.condition_of("cuda:1", gone) is worker.Condition.GONE
+
+
 def test_a_worker_notices_that_its_scheduler_is_gone() -> None:
     assert worker.Stop(os.getppid()).reason() is None
     assert worker.Stop(os.getppid() + 1).reason() == "the scheduler is gone"
@@ -112,7 +170,7 @@ import os, signal, sys
 from ablate import worker
 from agents.training.process import set_up_process
 from agents.training.reports import Metrics
-from results.database.engine import open_database
+from results.database.engine import open_database, read
 
 def train(spec, parts, checkpoints, resume):
     for report in worker.train(spec, parts, checkpoints, resume):
@@ -133,7 +191,7 @@ import json, os, sys
 from ablate import worker
 from agents.training.process import set_up_process
 from results.database import queue
-from results.database.engine import open_database
+from results.database.engine import open_database, read
 
 set_up_process()
 for path in sys.argv[1:]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -262,6 +264,45 @@ def test_a_backup_holds_what_is_written_while_it_is_open(engine, submitted: Stud
     assert load_study(opened, submitted.name) == submitted
     opened.dispose()
     assert files(tmp_path) == {"ablate.sqlite", "copy.sqlite"}
+
+
+def test_a_backup_made_while_workers_write_is_whole(engine, path, tmp_path):
+    """Every worker writes two rows at a time; a copy that holds one without the other is torn."""
+    stop = threading.Event()
+    written = [threading.Event() for _ in range(3)]
+
+    def work(number: int) -> None:
+        mine = open_database(path)
+        for count in itertools.count():
+            if stop.is_set():
+                break
+            with write(mine) as session:
+                for half in ("left", "right"):
+                    name = f"{half} {number} {count} {'x' * 2000}"
+                    session.execute(text("INSERT INTO metric (name) VALUES (:n)"), {"n": name})
+            written[number].set()
+        mine.dispose()
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for one in written:
+        assert one.wait(30)
+    copies = [upkeep.backup(engine, tmp_path / f"copy{number}.sqlite") for number in range(3)]
+    stop.set()
+    for worker in workers:
+        worker.join()
+    for copy in copies:
+        opened = open_database(copy)
+        with read(opened) as session:
+            names = session.scalars(text("SELECT name FROM metric")).all()
+            assert session.scalar(text("PRAGMA integrity_check")) == "ok"
+        opened.dispose()
+        halves = {
+            half: {n.split(" ", 1)[1] for n in names if n.startswith(half)}
+            for half in ("left", "right")
+        }
+        assert halves["left"] == halves["right"] != set()
 
 
 def test_a_backup_replaces_no_file(engine, tmp_path):

@@ -1,0 +1,71 @@
+"""Pruning: the rule by which old checkpoints are deleted, so that they do not fill the disk."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from results.database import checkpoints
+from results.database.clock import Clock, utc_now
+from results.database.engine import write
+from results.database.location import checkpoint_directory
+from results.database.records import RunState
+
+KEPT_DAYS = 7.0
+"""For how long the checkpoints of a cancelled run stay: until then a retry goes on from them."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted."""
+
+    files: int
+    size: int
+
+
+def prune(engine: Engine, *, days: float = KEPT_DAYS, clock: Clock = utc_now) -> Pruned:
+    """Deletes the checkpoints that no run will go on from.
+
+    Those are the files of runs that were cancelled so long ago, whatever a killed worker has left
+    of a finished run, and what lies beside the checkpoints that the database names. Nothing of a
+    run that a worker has in hand is touched, and no folder that is no run's. Meanwhile no run can
+    be claimed.
+
+    Args:
+        engine: The database.
+        days: For how long the files of cancelled runs stay.
+        clock: What tells the time.
+
+    Raises:
+        DatabaseError: If the database cannot be written.
+    """
+    root = checkpoint_directory(engine)
+    if not root.is_dir():
+        return Pruned(0, 0)
+    with write(engine) as session:
+        checkpoints.forget_cancelled(session, clock() - timedelta(days=days))
+        named, states = checkpoints.named(session), checkpoints.states_by_folder(session)
+        sizes = [
+            size
+            for folder in root.iterdir()
+            if states.get(folder.name, RunState.RUNNING) is not RunState.RUNNING
+            for size in _cleared(folder, {root / path for path in named})
+        ]
+    with suppress(OSError):  # of other runs there are files
+        root.rmdir()
+    return Pruned(len(sizes), sum(sizes))
+
+
+def _cleared(folder: Path, kept: set[Path]) -> Iterator[int]:
+    """Deletes the other files of a folder, and the folder if it is empty then; yields sizes."""
+    for path in sorted(folder.iterdir()):
+        if path not in kept:
+            with suppress(OSError):  # a file that stays costs room, never results
+                size = path.stat().st_size
+                path.unlink()
+                yield size
+    with suppress(OSError):
+        folder.rmdir()
