@@ -191,10 +191,14 @@ class Scheduler:
         if now >= self._next_placing:
             self._fill()
         self._display.update(self._shown)
-        if self._workers:
+        if self._workers or self._is_anything_left():
             return True
         self._recover()
-        self._look()
+        self._look()  # before it ends
+        return self._is_anything_left()
+
+    def _is_anything_left(self) -> bool:
+        """Whether there is something to begin or to wait for, as of the last look; says what."""
         running = self._standing.counts["running"]
         if running and not self._waiting.ready:
             self._say_once(

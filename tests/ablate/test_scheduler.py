@@ -451,6 +451,30 @@ def test_while_nothing_happens_nothing_is_computed(schedule, monkeypatch) -> Non
     assert asked["standing"] <= 2 + 3 * said
 
 
+def test_waiting_for_others_does_not_ask_all_the_time(
+    schedule, engine, display, monkeypatch
+) -> None:
+    monkeypatch.setattr(scheduler, "TICK_S", 0.01)
+    held = queue.claim(engine, queue.register_worker(engine, device="cpu", slot=0))
+    assert held is not None
+    control.pause(engine, Selection(study="mini"))
+    asked = []
+    read_standing = scheduler.Standing.read
+    monkeypatch.setattr(
+        scheduler.Standing, "read", lambda *words: (asked.append(1), read_standing(*words))[1]
+    )
+
+    def finish() -> None:
+        while not any("waiting for them" in line for line in display.lines):
+            time.sleep(0.02)
+        time.sleep(1.0)  # a hundred ticks
+        queue.AttemptWriter(engine, held).finish(1.0)
+
+    threading.Thread(target=finish, daemon=True).start()
+    assert schedule().counts["finished"] == 1
+    assert len(asked) < 20
+
+
 def test_a_worker_that_speaks_or_ends_is_heard_at_once(schedule, engine, monkeypatch) -> None:
     monkeypatch.setattr(scheduler, "TICK_S", 60.0)
     began = time.monotonic()
