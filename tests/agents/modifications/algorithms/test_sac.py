@@ -116,6 +116,17 @@ def test_soft_returns_by_hand():
         assert found.flatten().tolist() == pytest.approx(expected)
 
 
+def test_what_follows_a_state_is_valued_by_the_smaller_critic_of_each_action(make_sac):
+    # d(z) Σ_a π(a | z) min(Q_1, Q_2), whatever was paid on arriving
+    learner, dream = make_sac(), trajectory()
+    feat = dream.feat[1:]
+    one, other = (twin(feat) for twin in learner.critic)
+    policy = torch.softmax(learner.actor(feat), -1)
+    expected = dream.disc * (policy * torch.minimum(one, other)).sum(-1)
+    assert ((one < other).any(), (one > other).any()) == (True, True)
+    torch.testing.assert_close(learner.value(feat, 99 * dream.reward, dream.disc), expected)
+
+
 def test_longer_returns_pay_the_surprise_of_the_action_that_was_taken(make_sac):
     learner, dream = make_sac(SAC(temperature=0.5, lambda_=1.0)), trajectory(H=2)
     one_step, _ = make_sac().targets(dream)
