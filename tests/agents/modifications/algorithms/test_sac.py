@@ -170,6 +170,14 @@ def test_the_twins_are_not_alike(make_sac):
     assert not torch.equal(one, other)
 
 
+def test_the_actor_tells_the_entropy_of_each_state_that_it_learns_from(make_sac):
+    learner, dream = make_sac(), trajectory()
+    _, entropy = learner.actor_loss(dream, torch.ones(3, 2).double())
+    policy = torch.distributions.Categorical(logits=learner.actor(dream.feat[:-1]))
+    torch.testing.assert_close(entropy, policy.entropy().detach())
+    assert (entropy > 0).all()
+
+
 def test_slow_critics_begin_as_copies_and_move_by_their_rate(make_sac, perturb):
     learner = make_sac(SAC(target_rate=0.25))
     learner.count_update()
