@@ -50,6 +50,8 @@ __all__ = [
     "release_killed",
 ]
 
+_WENT_ON = "its worker went on to another run"
+
 LEASE_SECONDS = 90  # an attempt of another machine that is silent for longer has lost its run
 
 
@@ -139,7 +141,7 @@ def claim(
         return _claim(engine, worker_id, study, now, begun_only=begun_only)
     except IntegrityError:  # an index lets no worker hold two runs: asking first would cost all
         with write(engine) as session:
-            _release_held(session, worker_id, "its worker went on to another run", now)
+            _release_held(session, worker_id, _WENT_ON, now)
         return _claim(engine, worker_id, study, now, begun_only=begun_only)
 
 
@@ -303,6 +305,8 @@ def _claim(
     with write(engine) as session:
         study_id = None if study is None else _study_id(session, study)
         taken = take_next_run(session, study_id, now, begun_only=begun_only)
+        if taken is None and _release_held(session, worker_id, _WENT_ON, now):
+            taken = take_next_run(session, study_id, now, begun_only=begun_only)
         if taken is None:
             return None
         begun = begin_attempt(session, taken.run_id, worker_id, now)
@@ -315,7 +319,9 @@ def _study_id(session: Session, study: str) -> int:
     return found if found is not None else study_named(session, study).id
 
 
-def _release_held(session: Session, worker_id: int, reason: str, now: datetime) -> None:
-    held = session.connection().execute(_HELD, {"worker_id": worker_id})
-    for attempt_id in held.scalars().all():
+def _release_held(session: Session, worker_id: int, reason: str, now: datetime) -> bool:
+    """Queues the run that a worker holds again; whether it held one."""
+    held = session.connection().execute(_HELD, {"worker_id": worker_id}).scalars().all()
+    for attempt_id in held:
         end_attempt(session, attempt_id, AttemptState.RELEASED, at=now, error=reason)
+    return bool(held)

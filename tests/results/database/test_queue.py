@@ -102,6 +102,18 @@ def test_a_worker_holds_one_run_at_a_time(engine, submitted, add_worker):
     assert counts(engine, "smoke")["running"] == 1
 
 
+def test_the_last_run_of_a_queue_is_let_go_too_by_a_worker_that_asks_again(
+    engine, make_study, add_worker
+):
+    study, records = make_study()
+    submit(engine, study, records[:1])
+    worker = add_worker()
+    first = claim(engine, worker)
+    assert (claim(engine, worker).run_id, claim(engine, add_worker())) == (first.run_id, None)
+    with pytest.raises(LeaseLost, match="went on to another run"):
+        AttemptWriter(engine, first).finish(1.0)
+
+
 def statements_of(engine, action):
     """What the driver is told while something is done."""
     told = []
