@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -176,6 +177,15 @@ def test_the_actor_tells_the_entropy_of_each_state_that_it_learns_from(make_sac)
     policy = torch.distributions.Categorical(logits=learner.actor(dream.feat[:-1]))
     torch.testing.assert_close(entropy, policy.entropy().detach())
     assert (entropy > 0).all()
+
+
+def test_a_schedule_leads_the_target_of_the_entropy_to_its_end(make_sac):
+    ends = {"target_entropy": 0.9, "final_target_entropy": 0.1, "falls_over_updates": 4}
+    learner, wanted = make_sac(SAC(temperature=0.5, **ends)), []
+    for _ in range(6):
+        learner.count_update()
+        wanted.append(float(learner.entropy_weight.wanted) / math.log(ACTIONS))
+    assert wanted == pytest.approx([0.7, 0.5, 0.3, 0.1, 0.1, 0.1])
 
 
 def test_slow_critics_begin_as_copies_and_move_by_their_rate(make_sac, perturb):
