@@ -98,14 +98,14 @@ class Normalization:
 
 
 def game_key(name: str) -> str:
-    """The letters that identify a game, however it is written.
+    """The letters and digits that identify a game, however it is written.
 
     `james_bond`, `Jamesbond`, `ALE/Jamesbond-v5`, `JamesbondNoFrameskip-v4`,
-    `atari_james_bond` and `atari100k_jamesbond` are one game.
+    `atari_james_bond` and `atari100k_jamesbond` are one game; `Atlantis2` is not `Atlantis`.
     """
     bare = re.sub(r"^(ale/|atari(57|100k|200m)?[_\-/ ])", "", name.strip().lower())
     bare = re.sub(r"(noframeskip|deterministic)?-v\d+$", "", bare)
-    return re.sub(r"[^a-z]", "", bare)
+    return re.sub(r"[^a-z0-9]", "", bare)
 
 
 def normalization(name: str = "wang2016") -> Normalization:
