@@ -22,11 +22,24 @@ def load(path: Path) -> Any:
     raw = path.read_bytes()
     try:
         text = gzip.decompress(raw) if path.name.endswith(".gz") else raw
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_table)
     except (OSError, EOFError, zlib.error) as error:
         raise ExchangeError(f"{path} cannot be unpacked: {error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{path} is no JSON: {error}.") from error
+        raise ExchangeError(f"{path} cannot be read as JSON: {error}.") from error
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of JSON, in which no key may stand twice: the last would win in silence.
+
+    Raises:
+        ValueError: If one does.
+    """
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+    return table
 
 
 def dump(path: Path, value: object) -> bytes:

@@ -23,7 +23,7 @@ def reading(
         options: Names of columns, the unit of x, or where scores without an x were taken.
 
     Raises:
-        ExchangeError: If a column is missing, or what x means is not said.
+        ExchangeError: If a column is missing or there twice, or what x means is not said.
     """
     names = {column: options.columns.get(column, column) for column in COLUMNS}
     place = {name: index for index, name in enumerate(header)}
@@ -39,6 +39,13 @@ def reading(
             f"{path} has no column {names['env_frames']}: say at how many env frames the scores "
             "were taken with --env-frames, or which column says it with --column env_frames=NAME."
         )
+    twice = [name for name in names.values() if list(header).count(name) > 1]
+    if twice:
+        raise ExchangeError(
+            f"{path} has several columns {twice[0]}: rename all but the one that is meant."
+        )
+    if len(set(names.values())) < len(names):
+        raise ExchangeError(f"{path}: --column gives one column two meanings.")
     columns = {column: place[name] for column, name in names.items() if name in place}
     return Reading(
         _drafts(rows, columns, options.env_frames),

@@ -49,9 +49,9 @@ def test_a_bad_record_stops_the_import_with_its_place(tmp_path, read_back, recor
     ("text", "message"),
     [
         ("{}", "holds no JSON list of records"),
-        ("[1", "is no JSON"),
+        ("[1", "cannot be read as JSON"),
         ("[]", "holds no record"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, read_back, text, message):

@@ -69,3 +69,15 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, read_back):
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ExchangeError, match="cannot be read as CSV"):
         read_back("csv", tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("method,game,seed,env_frames,score,score\nA,Pong,0,4,1,2\n", {}, "several columns score"),
+        (HEAD + "A,Pong,0,4,1\n", {"seed": "score"}, "gives one column two meanings"),
+    ],
+)
+def test_a_column_has_one_meaning(file, read_back, text, columns, message):
+    with pytest.raises(ExchangeError, match=message):
+        read_back("csv", file(text), columns=columns)

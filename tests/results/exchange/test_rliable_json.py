@@ -73,3 +73,9 @@ def test_a_record_of_a_list_without_a_score_is_refused(file, read_back):
     contents = [*SCORES, {"game": "Pong", "seed": 0}]
     with pytest.raises(ExchangeError, match="record 3: it lacks HNS"):
         read_back("rliable-json", file(contents), env_frames=4, normalization="t")
+
+
+def test_a_game_that_stands_twice_is_refused(tmp_path, read_back):
+    (tmp_path / "a.json").write_text('{"Alien": [1], "Pong": [2], "Alien": [3]}')
+    with pytest.raises(ExchangeError, match="the key 'Alien' stands twice"):
+        read_back("rliable-json", tmp_path / "a.json", env_frames=4)
