@@ -263,8 +263,8 @@ def asked_runs(data: StudyData, arms: Sequence[str], games: Sequence[str]) -> pd
 def evaluation_intervals(evaluations: pd.DataFrame) -> pd.Series:
     """Env frames between two evaluations of each run, as recorded: the median of its gaps.
 
-    Of a run that was evaluated once, the median of all gaps; infinite where no run was evaluated
-    twice.
+    Of a run that was evaluated once, the median of all gaps; 0 where no run was evaluated twice:
+    such a run has a score where it was evaluated, and nowhere else.
 
     Returns:
         By run_id.
@@ -272,7 +272,7 @@ def evaluation_intervals(evaluations: pd.DataFrame) -> pd.Series:
     points = evaluations[["run_id", "env_frames"]].drop_duplicates()
     points = points.sort_values(["run_id", "env_frames"])
     gaps = points.groupby("run_id")["env_frames"].diff()
-    usual = gaps.median() if gaps.notna().any() else np.inf
+    usual = gaps.median() if gaps.notna().any() else 0.0
     return gaps.groupby(points["run_id"]).median().fillna(usual)
 
 

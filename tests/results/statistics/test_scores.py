@@ -69,9 +69,17 @@ def test_a_run_that_stopped_more_than_an_interval_before_is_missing_there(data):
 def test_the_interval_of_a_run_is_its_usual_gap_between_evaluations(data):
     assert set(evaluation_intervals(data.evaluations)) == {100_000}
     final = data.evaluations[data.evaluations["final"]]
-    assert set(evaluation_intervals(final)) == {float("inf")}
+    assert set(evaluation_intervals(final)) == {0.0}
     once = (data.evaluations["run_id"] == 1) & ~data.evaluations["final"]
     assert evaluation_intervals(data.evaluations[~once])[1] == 100_000  # that of the others
+
+
+def test_a_run_that_was_evaluated_once_has_no_score_anywhere_else(data):
+    early = data.evaluations[data.evaluations["env_frames"] == 100_000].assign(final=False)
+    once = dataclasses.replace(data, evaluations=early)
+    assert not collect(once, Options(at=100_000)).missing
+    with pytest.raises(IncompleteStudy, match="no evaluation at 200,000 env frames"):
+        collect(once, Options(at=200_000))
 
 
 def test_a_run_with_wider_intervals_than_the_others_is_judged_by_its_own(data):
