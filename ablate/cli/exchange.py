@@ -263,6 +263,9 @@ def _tell(found: "Imported", written: "Written", path: str) -> None:
             f"{counted(len(early), 'run')} ended before {study.env_frames:,} env frames and count "
             f"as missing there: {listed(names, most=3)}."
         )
+    if found.seed_names:
+        names = [f"{name} is {seed}" for name, seed in sorted(found.seed_names.items())]
+        typer.echo(f"Numbers stand for seeds that are names: {listed(names, most=5)}.")
     if found.refused:
         typer.echo(f"Skipped {counted(len(found.refused), 'record')}:")
         for one in found.refused:

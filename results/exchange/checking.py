@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -13,6 +14,8 @@ from results.statistics.normalize import game_key, normalization
 LARGEST = 2**63 - 1  # what the database can hold
 ATARI = "wang2016"  # the shipped table with the most games: their canonical names
 _GAME = re.compile(r"[A-Za-z0-9:_./-]+")
+_ABSENT = frozenset({"none", "null", "na", "n/a"})  # written where there is no seed
+NAMED_SEEDS = 10**9  # seeds from here on, below ten times that, stand for names
 
 
 class _Unusable(Exception):
@@ -26,6 +29,7 @@ def check(
     frames_per_x: int,
     other_games: Collection[str],
     taken: dict[tuple[str, str, int], str],
+    seed_names: dict[int, str],
 ) -> tuple[list[Record], list[Refused]]:
     """Turns the drafts of a file into records, and says which could not be.
 
@@ -35,11 +39,12 @@ def check(
         frames_per_x: Env frames in one unit of x.
         other_games: Names of games, besides Atari's, that are taken as they are.
         taken: Where each method, game and seed came from; those of this file are added.
+        seed_names: What seeds are called that are no numbers; those of this file are added.
     """
     records, refused = [], []
     for draft in drafts:
         try:
-            record = _record(draft, frames_per_x, other_games)
+            record = _record(draft, frames_per_x, other_games, seed_names)
             key = (record.method, record.game, record.seed)
             if key in taken:
                 raise _Unusable(
@@ -68,7 +73,18 @@ def canonical_game(name: str, other_games: Collection[str] = ()) -> str | None:
     return None
 
 
-def _record(draft: Draft, frames_per_x: int, other_games: Collection[str]) -> Record:
+def seed_of_name(name: str) -> int:
+    """The seed that stands for a name: ten digits, from the sha256 of its UTF-8.
+
+    It is the same in every import, whatever else is imported with it.
+    """
+    digest = hashlib.sha256(name.encode()).digest()
+    return NAMED_SEEDS + int.from_bytes(digest[:8]) % (9 * NAMED_SEEDS)
+
+
+def _record(
+    draft: Draft, frames_per_x: int, other_games: Collection[str], seed_names: dict[int, str]
+) -> Record:
     """The record of a draft.
 
     Raises:
@@ -79,7 +95,7 @@ def _record(draft: Draft, frames_per_x: int, other_games: Collection[str]) -> Re
     method, game, seed = (
         _method(draft.method),
         _known_game(draft.game, other_games),
-        _seed(draft.seed),
+        _seed(draft.seed, seed_names),
     )
     xs, ys = _numbers(draft.xs, "x"), _numbers(draft.ys, "y")
     if len(xs) != len(ys):
@@ -109,11 +125,32 @@ def _known_game(game: object, other_games: Collection[str]) -> str:
     return found
 
 
-def _seed(seed: object) -> int:
-    value = math.nan if seed is None else _number(seed)
+def _seed(seed: object, seed_names: dict[int, str]) -> int:
+    """A whole number as it is, and the number that stands for any other word."""
+    if isinstance(seed, str) and _is_name(word := seed.strip()):
+        number = seed_of_name(word)
+        if seed_names.setdefault(number, word) != word:
+            raise _Unusable(f"the seeds {word!r} and {seed_names[number]!r} cannot be told apart")
+        return number
+    value = _number(seed)
     if not (math.isfinite(value) and value == int(value) and 0 <= value <= 2**53):
         raise _Unusable(f"the seed {seed!r} is no whole number of at least 0")
     return int(value)
+
+
+def _is_name(word: str) -> bool:
+    """Whether a seed is a word: neither a number, nor what is written where there is none."""
+    if not word or not word.isprintable() or word.lower() in _ABSENT:
+        return False
+    return "_" in word or not _reads_as_number(word)
+
+
+def _reads_as_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(values: object, axis: str) -> list[float]:
@@ -130,6 +167,8 @@ def _numbers(values: object, axis: str) -> list[float]:
 def _number(value: object) -> float:
     """A number, or NaN for what is none."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return math.nan
+    if isinstance(value, str) and "_" in value:  # Python reads 1_3 as 13; nobody else does
         return math.nan
     try:
         return float(value)

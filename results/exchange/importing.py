@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,8 @@ from results.exchange.record import (
 from results.statistics.errors import nearest
 from results.statistics.normalize import normalization
 
+SEEDS = "seeds"
+"""Where the options of a source hold the names of seeds, each with its number."""
 _STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -74,12 +77,14 @@ class Imported:
         runs: Its runs.
         record_set: The same as records.
         refused: The records that were left out.
+        seed_names: The numbers of seeds that are names in the files.
     """
 
     study: StudyRecord
     runs: Sequence[ImportedRunRecord]
     record_set: RecordSet
     refused: Sequence[Refused]
+    seed_names: Mapping[str, int]
 
 
 def read_study(request: Request) -> Imported:
@@ -99,7 +104,12 @@ def read_study(request: Request) -> Imported:
         switched=switched(methods(record_set.records), request.arms),
         sources=sources,
     )
-    return Imported(study, runs, record_set, refused)
+    seed_names = {
+        name: seed
+        for options in dict.fromkeys(source.options for source in sources)
+        for name, seed in json.loads(options).get(SEEDS, {}).items()
+    }
+    return Imported(study, runs, record_set, refused, seed_names)
 
 
 def read_records(
@@ -114,6 +124,7 @@ def read_records(
     sources: list[ImportSourceRecord] = []
     refused: list[Refused] = []
     taken: dict[tuple[str, str, int], str] = {}
+    seed_names: dict[int, str] = {}
     kinds: dict[tuple[str | None, bool], Path] = {}
     for root, file in _files(request):
         reading = request.format.read(file, root, request.options)
@@ -124,10 +135,12 @@ def read_records(
             frames_per_x=reading.frames_per_x,
             other_games=request.other_games,
             taken=taken,
+            seed_names=seed_names,
         )
         if bad and not request.skip_bad:
             raise ExchangeError(_bad(bad))
-        source = _source(file, reading, request)
+        named = {seed_names[one.seed]: one.seed for one in own if one.seed in seed_names}
+        source = _source(file, reading, request, named)
         records += own
         refused += bad
         sources += [source] * len(own)
@@ -230,7 +243,10 @@ def _files(request: Request) -> list[tuple[Path, Path]]:
     return [(root, file) for file, root in found.items()]
 
 
-def _source(file: Path, reading: Reading, request: Request) -> ImportSourceRecord:
+def _source(
+    file: Path, reading: Reading, request: Request, seeds: Mapping[str, int]
+) -> ImportSourceRecord:
+    """Where runs come from: their file, how it was read, and the names of their seeds."""
     options = request.options
     said = {
         "env_frames": options.env_frames,
@@ -242,6 +258,7 @@ def _source(file: Path, reading: Reading, request: Request) -> ImportSourceRecor
         "other_games": sorted(request.other_games),
         "arms": {name: dict(on) for name, on in request.arms.arms.items()} if request.arms else {},
         "skip_bad": request.skip_bad,
+        SEEDS: seeds,
     }
     return ImportSourceRecord(
         file=str(file),

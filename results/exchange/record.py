@@ -13,7 +13,8 @@ class Record:
     Attributes:
         method: The name of what was trained; an arm of the study.
         game: Canonical name of the game.
-        seed: Which run of the method on the game; at least 0.
+        seed: Which run of the method on the game; at least 0. A seed that is a name has a number
+            that stands for it.
         env_frames: Where the points lie, increasing.
         values: What was scored there.
     """
@@ -49,7 +50,7 @@ class Draft:
         place: Where in the file, for messages: `record 3`, `lines 2 to 11`.
         method: The name of the method.
         game: The game in any spelling.
-        seed: The seed, a whole number in any spelling.
+        seed: The seed, a whole number in any spelling or a name.
         xs: Where the points lie, in the unit of the reading.
         ys: What was scored there.
         problem: Why it cannot be used, where the format knows already.

@@ -169,6 +169,19 @@ def test_skipping_imports_the_rest_and_lists_what_was_left_out(ablate, curves, t
     assert ablate("table", "pub", "--partial").exit_code == 0
 
 
+def test_seeds_may_be_names(ablate, tmp_path) -> None:
+    records = records_of_two_toggles()
+    for record in records:
+        record["seed"] = f"indir1_{record['seed']}"
+    (tmp_path / "names.json").write_text(json.dumps(records))
+    words = ("-f", "dreamer-json", "--study", "pub", "--protocol", "p")
+    done = ablate("import", "names.json", *words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Numbers stand for seeds that are names: indir1_0 is " in done.stdout
+    rows = ablate("table", "pub", "--kind", "scores", "--format", "csv").stdout.splitlines()
+    assert rows[1].split(",")[:5] == ["base", "Pong", "mean", "3", "-18.0"]
+
+
 @pytest.fixture
 def scores(ablate, tmp_path) -> None:
     listed = [

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from results.exchange.checking import canonical_game, check
+from results.exchange.checking import canonical_game, check, seed_of_name
 from results.exchange.record import Draft, Record
 
 
@@ -13,7 +13,12 @@ def one(**changed):
 
 def run(*drafts, frames_per_x=1, other_games=()):
     return check(
-        drafts, file="a.json", frames_per_x=frames_per_x, other_games=other_games, taken={}
+        drafts,
+        file="a.json",
+        frames_per_x=frames_per_x,
+        other_games=other_games,
+        taken={},
+        seed_names={},
     )
 
 
@@ -55,6 +60,10 @@ def test_half_a_frame_is_the_nearest_whole_one():
         ({"seed": -1}, "the seed -1 is no whole number of at least 0"),
         ({"seed": None}, "the seed None is no whole number of at least 0"),
         ({"seed": "inf"}, "the seed 'inf' is no whole number of at least 0"),
+        ({"seed": ""}, "the seed '' is no whole number of at least 0"),
+        ({"seed": "NaN"}, "the seed 'NaN' is no whole number of at least 0"),
+        ({"seed": "None"}, "the seed 'None' is no whole number of at least 0"),
+        ({"ys": ["1_0", 1.0]}, "y number 1 of 2 is '1_0', no number"),
         ({"problem": "it is torn"}, "it is torn"),
     ],
 )
@@ -64,10 +73,36 @@ def test_a_draft_that_cannot_be_used_says_why(changed, reason):
     assert [str(bad) for bad in refused] == [f"a.json, record 7: {reason}"]
 
 
+def test_a_seed_that_is_a_name_has_the_same_number_everywhere():
+    (first, second), refused = run(one(seed="indir1_3"), one(seed=" indir1_4 "))
+    assert refused == []
+    assert first.seed == seed_of_name("indir1_3") == 9_517_813_435
+    assert second.seed == seed_of_name("indir1_4") != first.seed
+    assert run(one(seed="1_3"))[0][0].seed == seed_of_name("1_3") != 13
+
+
+def test_two_names_of_seeds_that_share_a_number_are_refused():
+    names = {seed_of_name("a"): "b"}
+    _, (bad,) = check(
+        [one(seed="a")],
+        file="a.json",
+        frames_per_x=1,
+        other_games=(),
+        taken={},
+        seed_names=names,
+    )
+    assert bad.reason == "the seeds 'a' and 'b' cannot be told apart"
+
+
 def test_a_second_curve_of_one_run_is_refused_whatever_its_spelling():
     records, (bad,) = run(one(), one(game="ALE/Pong-v5", seed=3.0))
     assert len(records) == 1
     assert bad.reason == "DQN on Pong, seed 3, was there already (a.json, record 7)"
+
+
+@pytest.mark.parametrize("sequel", ["Atlantis2", "ALE/Pitfall2-v5", "atari_atlantis2"])
+def test_a_sequel_is_not_the_game_that_it_follows(sequel):
+    assert canonical_game(sequel) is None
 
 
 @pytest.mark.parametrize(

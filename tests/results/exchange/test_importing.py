@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from results.exchange.checking import seed_of_name
 from results.exchange.errors import ExchangeError
 from results.exchange.importing import read_records, read_study
 
@@ -23,6 +24,15 @@ def test_a_source_says_which_file_how_it_was_read_and_under_which_protocol(file,
     assert source.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert (source.format, source.protocol) == ("csv", "p")
     assert json.loads(source.options) == {"columns": columns}
+
+
+def test_the_names_of_seeds_stay_with_their_source(file, ask):
+    file.write_text(ROWS + "A,Alien,indir1_3,4,1\n")
+    found = read_study(ask("csv", file))
+    number = seed_of_name("indir1_3")
+    assert found.seed_names == {"indir1_3": number}
+    assert json.loads(found.runs[0].source.options) == {"seeds": {"indir1_3": number}}
+    assert [run.run.seed for run in found.runs] == [0, number]
 
 
 def test_a_folder_holds_the_files_of_a_format(file, ask):
