@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from agents.config import AgentConfig
-from agents.dreamer.convolutions import by_phases, channels_last
+from agents.dreamer.convolutions import by_phases, channels_last, next_to_pixels
 from agents.observation import Observation
 from agents.precision import at_least_fp32, product_dtype
 
@@ -119,11 +119,10 @@ class Encoder(nn.Module):
         if observation.is_image:
             blocks = len(decoder_kernels(observation))
             channels = [observation.shape[0], *(config.depth * 2**i for i in range(blocks))]
-            *halvings, (inputs, outputs) = pairwise(channels)
-            self.layers = nn.ModuleList(
-                convolution(m, n, ENCODER_KERNEL, generator) for m, n in halvings
-            )
-            self.layers.append(LastConvolution(inputs, outputs, generator))
+            first, *halvings, last = pairwise(channels)
+            self.layers = nn.ModuleList([FirstConvolution(*first, generator)])
+            self.layers.extend(convolution(m, n, ENCODER_KERNEL, generator) for m, n in halvings)
+            self.layers.append(LastConvolution(*last, generator))
             self.outputs = channels[-1] * 2 * 2
         else:
             widths = [observation.size, *[config.units] * config.layers]
@@ -140,6 +139,19 @@ class Encoder(nn.Module):
         if x.ndim == 4:
             x = x.permute(0, 2, 3, 1)
         return at_least_fp32(x.reshape(len(x), self.outputs))
+
+
+class FirstConvolution(nn.Module):
+    """The convolution that sees pixels, whose gradients are summed in groups of images."""
+
+    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+        layer = convolution(inputs, outputs, ENCODER_KERNEL, generator)
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
+        """Reads images in channels-last memory, and leaves such."""
+        return next_to_pixels(x, self.weight, self.bias, stride=2)
 
 
 class LastConvolution(nn.Module):

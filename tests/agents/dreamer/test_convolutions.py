@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from agents.dreamer.convolutions import as_transposed, by_phases, channels_last
+from agents.dreamer.convolutions import (
+    IMAGES_PER_SUM,
+    as_transposed,
+    by_phases,
+    channels_last,
+    next_to_pixels,
+)
 
 
 def noise(*shape, dtype=torch.float32):
@@ -29,6 +35,37 @@ def test_the_layout_of_one_channel_moves_no_bit_of_the_results():
         (gradient,) = torch.autograd.grad((convolved * noise(12, 8, 31, 31)).sum(), weight)
         found.append((convolved.detach(), gradient))
     assert all(torch.equal(plain, laid) for plain, laid in zip(*found, strict=True))
+
+
+def gradients(convolve, x, weight, bias, gradient, **moves):
+    x, weight, bias = (one.clone().requires_grad_() for one in (x, weight, bias))
+    convolved = convolve(channels_last(x), weight, bias, **moves)
+    return convolved, *torch.autograd.grad(convolved, (x, weight, bias), gradient)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("moves", "size"), [({"stride": 2}, 3), ({"padding": 3}, 11)])
+def test_what_is_learned_in_groups_is_what_is_learned_at_once(channels, moves, size):
+    images = 2 * IMAGES_PER_SUM + 1
+    x, weight, bias = noise(images, channels, 8, 8), noise(5, channels, 4, 4), noise(5)
+    values = [one.double() for one in (x, weight, bias, noise(images, 5, size, size))]
+    exact = gradients(F.conv2d, *values, **moves)
+    found = gradients(next_to_pixels, *(one.float() for one in values), **moves)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(found, exact, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_in_groups_are_at_least_half_again_as_exact():
+    images = noise(1024, 1, 64, 64), noise(4, 1, 4, 4), torch.zeros(4), noise(1024, 4, 31, 31)
+    _, _, *exact = gradients(F.conv2d, *(one.double() for one in images), stride=2)
+
+    def errors(convolve):
+        _, _, *found = gradients(convolve, *images, stride=2)
+        return [float((a - b).norm() / b.norm()) for a, b in zip(found, exact, strict=True)]
+
+    for ours, at_once in zip(errors(next_to_pixels), errors(F.conv2d), strict=True):
+        assert ours < at_once / 1.5
 
 
 @pytest.mark.parametrize(("half", "outputs"), [(2, 1), (3, 1), (3, 3)])
