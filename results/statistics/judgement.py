@@ -3,6 +3,8 @@
 A label needs the simultaneous interval of the interaction I to exclude 0. Where both toggles help
 alone: I > 0 is synergy; I < 0 is redundancy if both together are no worse than the better one,
 else interference. Where one does not help alone, it helps or harms the other by the sign of I.
+Where the cells do not tell whether one helps alone (an average over cells that are no agents), the
+word that rests on it is not said.
 A crossover, an effect with opposite signs without and with the other toggle, is the only
 interaction that no rescaling of the score removes.
 """
@@ -24,12 +26,15 @@ def label(
 
     Args:
         value: The interaction.
-        alone: The effect of each of the two in the background, without the other.
+        alone: The effect of each of the two in the background, without the other; NaN where it
+            cannot be estimated.
         singles: Mean score of each of the two cells with one of them.
         both: Mean score of the cell with both.
     """
-    if min(alone) <= 0:
+    if any(one <= 0 for one in alone):
         return "helps" if value > 0 else "harms"
+    if any(math.isnan(one) for one in alone):
+        return CANNOT_TELL
     if value > 0:
         return "synergy"
     return "redundancy" if both >= max(singles) else "interference"

@@ -287,6 +287,10 @@ def _interaction_notes(found: Findings, one: Interaction) -> Iterator[str]:
     yield from _games_note(found, one)
     if _check(found, one).disagrees(one.estimate):
         yield _bootstrap_note(one.estimate)
+    if not math.isnan(one.estimate.value):
+        for name, alone in ((one.first, one.first_alone), (one.second, one.second_alone)):
+            if math.isnan(alone.value):
+                yield f"no word without what {name} does alone ({alone.note})"
     if one.crossover:
         yield f"crossover: {' and '.join(one.crossover)}"
     turned = found.signs(one.weights, _scope(one)).turned

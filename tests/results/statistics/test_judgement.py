@@ -35,6 +35,14 @@ def test_the_word_follows_from_the_simultaneous_interval():
     assert evidence(estimate=around(-0.1), both=0.6).word(-0.2, -0.05) == "redundancy"
 
 
+def test_a_pair_of_which_one_alone_is_unknown_is_no_synergy():
+    unknown = missing_estimate("not defined: [a + c]")
+    assert evidence(first_alone=unknown).word(0.1, 0.7) == CANNOT_TELL
+    assert evidence(second_alone=unknown).word(0.1, 0.7) == CANNOT_TELL
+    harmful = evidence(first_alone=unknown, second_alone=around(-0.2))
+    assert harmful.word(0.1, 0.7) == "helps"  # whatever the first does alone
+
+
 def test_what_cannot_be_estimated_has_no_word():
     nothing = missing_estimate("not in the study: [a]")
     assert evidence(estimate=nothing).word(math.nan, math.nan) == ""

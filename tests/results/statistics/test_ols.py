@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.judgement import CANNOT_TELL
 from results.statistics.ols import averages, crossing
 from results.statistics.options import Options
 from results.statistics.scores import collect
@@ -183,6 +184,23 @@ def test_a_pair_that_is_no_agent_has_no_average_and_the_others_have(make_study, 
     assert math.isnan(pairs["a", "b"].estimate.value)
     assert pairs["a", "b"].estimate.note.startswith("not defined: [")
     assert pairs["c", "d"].estimate.value == pytest.approx(0.3, abs=1e-4)
+
+
+def test_a_pair_is_not_named_by_an_average_that_the_cells_do_not_tell(make_study, make_data):
+    study = make_study(THREE, designs=("factorial",))
+    without = dataclasses.replace(
+        study, arms=tuple(arm for arm in study.arms if not {"a", "c"} <= arm.toggles.keys())
+    )
+
+    def score(on, game, seed):  # a harms alone, and helps with b
+        together = 0.9 * ("a" in on and "b" in on)
+        return 0.3 * ("b" in on) - 0.4 * ("a" in on) + together + noise_of(on, game, seed, 0.01)
+
+    _, mains, pairs, _ = found_of(without, make_data(without, score))
+    assert math.isnan(mains["a"].estimate.value)
+    assert pairs["a", "b"].estimate.low > 0.8
+    assert math.isnan(pairs["a", "b"].first_alone.value)
+    assert pairs["a", "b"].label == CANNOT_TELL
 
 
 def test_one_seed_gives_points_and_the_words(make_study, make_data):
