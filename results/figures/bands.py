@@ -85,6 +85,7 @@ def draw(
         bbox_to_anchor=(0.5, (0.17 + style.more_foot(note)) / height),
     )  # fmt: skip
     style.foot_note(figure, note)
+    style.make_room(figure)
     return figure
 
 

@@ -184,6 +184,7 @@ def draw(
         fontsize=style.SMALL,
     )
     style.foot_note(figure, note)
+    style.make_room(figure)
     return figure
 
 

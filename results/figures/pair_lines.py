@@ -25,6 +25,7 @@ from results.statistics.study_data import StudyData
 MOST: Final = 4
 PANEL_INCHES: Final = 1.25
 HEAD_INCHES: Final = 0.66  # over a panel: the pair, the word, the number, the doubt
+LINE_INCHES: Final = 0.1  # of the words above a panel
 SIDE: Final = 0.04  # how far the two lines stand apart at one place
 WORDS: Final = {BASE: "at the base", FULL: "in the full agent", AVERAGED: "averaged"}
 CORNERS: Final = ((0, 0), (1, 0), (0, 1), (1, 1))  # whether the first, the second is on
@@ -122,7 +123,7 @@ def _doubt(found: Found, pair: Interaction) -> str:
     if pair.background != AVERAGED:  # of many cells some are always at a bound
         for bound, games in (("floor", pair.floor), ("ceiling", pair.ceiling)):
             if games:
-                words.append(f"{bound}: {listed(games, most=2)}")
+                words.append(f"{bound}: {listed(games, most=1)}")
     return "; ".join(words)
 
 
@@ -161,7 +162,9 @@ def draw(squares: Sequence[Square], *, interval: str, note: str, width: float) -
     narrow, note = width < style.TWO_COLUMNS, style.wrapped_note(note, width)
     across = 2 if narrow else MOST
     left, gap, foot = 0.62 - 0.14 * narrow, 0.2, 0.52 + 0.13 * narrow + style.more_foot(note)
-    row = HEAD_INCHES + PANEL_INCHES + 0.3
+    said = max(_said(square).count("\n") for square in squares)
+    head = HEAD_INCHES + LINE_INCHES * said
+    row = head + PANEL_INCHES + 0.3
     rows = -(-len(squares) // across)
     height = rows * row + foot
     panel = min(1.6, (width - left - 0.1 - gap * (across - 1)) / across)
@@ -178,7 +181,7 @@ def draw(squares: Sequence[Square], *, interval: str, note: str, width: float) -
             ),
             sharey=shared,
         )
-        draw_square(axes, square)
+        draw_square(axes, square, more=said)
         if column == 0:
             axes.set_ylabel("HNS", labelpad=2)
             axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -198,11 +201,12 @@ def draw(squares: Sequence[Square], *, interval: str, note: str, width: float) -
         bbox_to_anchor=(0.0, (0.17 + style.more_foot(note)) / height),
     )  # fmt: skip
     style.foot_note(figure, note)
+    style.make_room(figure)
     return figure
 
 
-def draw_square(axes: Axes, square: Square) -> Axes:
-    """Draws the two lines of a pair."""
+def draw_square(axes: Axes, square: Square, *, more: int) -> Axes:
+    """Draws the two lines of a pair, with room for so many more lines of words above them."""
     pair, corners = square.pair, square.corners
     for first, color, marker in ((0, style.GREY, "o"), (1, style.BLUE, "s")):
         places = [second + (SIDE if first else -SIDE) for second in (0, 1)]
@@ -222,14 +226,20 @@ def draw_square(axes: Axes, square: Square) -> Axes:
     axes.set_xlabel(f"second: {pair.second}", fontsize=6.5, labelpad=2)
     estimate = pair.estimate
     half = f" ± {estimate.high - estimate.value:.2f}" if math.isfinite(estimate.high) else ""
-    axes.set_title(f"first: {pair.first}", fontsize=6.8, pad=31, loc="left")
+    axes.set_title(f"first: {pair.first}", fontsize=6.8, pad=31 + 72 * LINE_INCHES * more,
+                   loc="left")  # fmt: skip
     axes.annotate(
         f"{pair.label or 'one seed'}, {WORDS[pair.background]}\n"
-        f"I = {style.signed(estimate.value, 2)}{half}\n{square.doubt}",
+        f"I = {style.signed(estimate.value, 2)}{half}\n{_said(square)}",
         (0, 1), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
         fontsize=6.2, va="bottom", linespacing=1.15, gid="words",
     )  # fmt: skip
     return axes
+
+
+def _said(square: Square) -> str:
+    """What is doubtful of a pair, one line for each reason: panels are narrow."""
+    return square.doubt.replace("; ", "\n")
 
 
 def _numbers(squares: Sequence[Square]) -> pd.DataFrame:

@@ -45,6 +45,22 @@ def test_every_kind_is_drawn_with_nothing_cut(kind, noisy_data, cut_words_of):
     assert cut_words_of(drawn.figure) == []
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("kind", ["efficiency", "pairs", "one_at_a_time"])
+def test_long_numbers_and_many_doubts_are_not_cut(
+    kind, columns, make_study, make_data, additive_score, cut_words_of
+):
+    """Labels such as −0.325, and pairs of which every game stands at its floor."""
+    study = make_study(
+        dict.fromkeys("abc", ("on",)), designs=("base", "full", "add_one_in", "pairs_in")
+    )
+    data = make_data(
+        study, additive_score(dict.fromkeys("abc", 0.02), base=-0.3, noise=0.01), points=2
+    )
+    drawn = figures.draw(kind, data, dataclasses.replace(QUICK, columns=columns))
+    assert cut_words_of(drawn.figure) == []
+
+
 @pytest.mark.parametrize("kind", ALWAYS)
 def test_a_caption_states_what_the_figure_rests_on(kind, noisy_data):
     caption = figures.draw(kind, noisy_data, QUICK).caption
