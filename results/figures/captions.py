@@ -91,6 +91,8 @@ def foot(scores: Scores, interval: str, warning: str = "") -> str:
 def visible(scores: Scores) -> str:
     """States in short what few seeds cannot show of effects and interactions; else empty."""
     fewest, most = scores.runs_per_cell()
+    if scores.means:
+        return "means over unknown numbers of runs: no effect can be told from chance"
     if most == 1:
         return "one seed: no effect can be told from chance"
     return "few seeds: only very large effects are visible" if fewest <= FEW_SEEDS else ""

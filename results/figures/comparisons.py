@@ -15,7 +15,7 @@ from results.statistics.cells import MEAN
 from results.statistics.efficiency import efficiency_curves, metric_of
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.improvement import improvements
-from results.statistics.intervals import ONE_SEED, Estimate, contrast, missing_estimate
+from results.statistics.intervals import SINGLE, Estimate, contrast, missing_estimate
 from results.statistics.options import Options
 from results.statistics.profiles import performance_profiles
 from results.statistics.scores import Scores, collect
@@ -33,7 +33,7 @@ def draw_profiles(data: StudyData, options: Options) -> Drawn:
     """
     scores = collect(data, options)
     games, found = performance_profiles(scores, options)
-    interval = _interval(options, one_run=all(one.runs < 2 for one in found))
+    interval = _interval(scores, options, [one.runs for one in found])
     lines = [Band(one.arm, one.thresholds, one.shares, one.low, one.high) for one in found]
     with style.house_style():
         figure = bands.draw(
@@ -64,7 +64,7 @@ def draw_efficiency(data: StudyData, options: Options) -> Drawn:
     """
     scores = collect(data, options)
     games, found = efficiency_curves(data, options)
-    interval = _interval(options, one_run=all(one.runs < 2 for one in found))
+    interval = _interval(scores, options, [one.runs for one in found])
     unit, name = frames_unit(float(found[0].env_frames[-1]))
     metric = NAMES[metric_of(games)]
     lines = [Band(one.arm, one.env_frames, one.values, one.low, one.high) for one in found]
@@ -99,7 +99,7 @@ def draw_improvement(data: StudyData, options: Options) -> Drawn:
     base = next((arm.name for arm in data.study.arms if not arm.toggles), None)
     other = base if base in scores.arms else scores.arms[0]
     found = improvements(scores, str(other), options)
-    interval = _interval(options, one_run=all(one.runs < 2 for one in found))
+    interval = _interval(scores, options, [one.runs for one in found])
     with style.house_style():
         figure = improvement.draw(
             found,
@@ -137,7 +137,7 @@ def draw_setting(data: StudyData, options: Options) -> Drawn:
     }
     estimates = [e for lines in panels.values() for line in lines.values() for e in line.values()]
     known = any(math.isfinite(one.low) for one in estimates)
-    interval = f"{captions.percent(options.ci)} t-interval over seeds" if known else ONE_SEED
+    interval = f"{captions.percent(options.ci)} t-interval over seeds" if known else scores.alone
     setting = found.setting.rsplit(".", 1)[-1].replace("_", " ")
     with style.house_style():
         figure = setting_curves.draw(
@@ -178,7 +178,9 @@ def draw_setting(data: StudyData, options: Options) -> Drawn:
 
 def _mean(scores: Scores, arm: str, scope: str, options: Options) -> Estimate:
     runs = scores.matrices().seed_means(arm) if scope == MEAN else scores.hns(arm, scope)
-    return contrast([runs], [1], ci=options.ci) if len(runs) else missing_estimate("no run yet")
+    if not len(runs):
+        return missing_estimate("no run yet")
+    return contrast([runs], [1], ci=options.ci, alone=scores.alone)
 
 
 def _warning(runs: Iterable[int]) -> str:
@@ -186,15 +188,16 @@ def _warning(runs: Iterable[int]) -> str:
     return captions.TOO_NARROW if any(1 < count < FEW_RUNS for count in runs) else ""
 
 
-def _interval(options: Options, *, one_run: bool) -> str:
-    if one_run:
-        return ONE_SEED
+def _interval(scores: Scores, options: Options, fewest: Iterable[int]) -> str:
+    """What the intervals are, or why no arm has one: by the fewest runs of a game of each."""
+    if all(runs < 2 for runs in fewest):
+        return scores.alone if scores.runs_per_cell()[1] < 2 else SINGLE
     percent = captions.percent(options.ci)
     return f"{percent} stratified bootstrap, {options.resamples:,} resamples"
 
 
 def _with_seed(interval: str, options: Options) -> str:
-    return interval if interval == ONE_SEED else f"{interval}, seed {options.seed}"
+    return f"{interval}, seed {options.seed}" if "bootstrap" in interval else interval
 
 
 def _numbers(lines: list[Band], x: str, y: str) -> pd.DataFrame:

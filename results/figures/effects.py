@@ -56,7 +56,7 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
         for kind, title in EFFECTS.items()
     ]
     caption = (
-        "Effects of the toggles, largest first. Circles: mean of the games, one value per seed; "
+        f"Effects of the toggles, largest first. Circles: mean of the games{found.per_seed()}; "
         f"small marks: each game alone. A positive effect helps. {found.caption()}"
     )
     return _drawn(
@@ -83,7 +83,7 @@ def draw_interactions(data: StudyData, options: Options) -> Drawn:
     sections, left_out = _fitting(_interaction_sections(found), columns=options.columns)
     caption = (
         f"Interactions of pairs of toggles, largest first. {left_out}Circles: mean of the "
-        "games, one value per seed; small marks: each game alone. Positive: two toggles give more "
+        f"games{found.per_seed()}; small marks: each game alone. Positive: two toggles give more "
         "together than their effects add up to. A word needs the simultaneous interval to exclude "
         "0; 'turns' marks a pair whose sign is the opposite on another scale of the returns. "
         f"{found.caption()}"

@@ -74,6 +74,10 @@ class Found:
         """Whether any number on the mean of games has one."""
         return any(math.isfinite(one.low) for one in self._means())
 
+    def per_seed(self) -> str:
+        """Says that a mean over games is made for each seed; empty where seeds are not known."""
+        return "" if self.scores.means else ", one value per seed"
+
     def foot(self) -> str:
         """The lines at the foot of the picture."""
         return captions.foot(self.scores, self.interval(), captions.visible(self.scores))

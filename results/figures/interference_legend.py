@@ -107,7 +107,7 @@ def _marks(interval: str) -> list[tuple[str, str]]:
         ("significant", "thick border: differs from 0\n(Holm, over all pairs)"),
         ("excludes zero", "dot: unadjusted interval\nexcludes 0"),
         ("cannot tell", "hatched: cannot tell (smaller than\nwhat these seeds can detect)"),
-        ("no interval", "crossed, no ±: no interval\n(one seed, or all seeds equal)"),
+        ("no interval", "crossed, no ±: no interval\n(one value, or all equal)"),
         ("crossover", "triangle: crossover (an effect\nchanges its sign)"),
         ("bound", "F, C: a score on the floor (random\nplay), or at the game's ceiling"),
         ("undefined", "grey cross: not defined\n(there is no such agent)"),

@@ -7,12 +7,11 @@ from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
 from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
 from results.statistics.errors import IncompleteStudy, StatisticsError, counted
-from results.statistics.intervals import MEANS_ONLY, ONE_SEED
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
 from results.statistics.scores import asked_runs, chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
-from results.tables.captions import uneven
+from results.tables.captions import OF_MEANS, uneven
 
 EPISODES = "episode_return"
 POINTS = ["arm", "game", "seed", "env_frames", "value"]
@@ -57,16 +56,25 @@ def draw_curves(data: StudyData, options: Options) -> Drawn:
     shown = len(evaluations[["arm", "game", "seed"]].drop_duplicates())
     of_all = f"{shown} of {counted(len(asked), 'run')}"
     seeds = counted(asked["seed"].nunique(), "seed")
-    note = f"one line per run ({of_all}, {seeds}) · raw returns · up to {end:,} env frames"
+    line = f"one line per run ({of_all}, {seeds})"
+    if data.means:
+        line = "means over unknown numbers of runs"
+    note = f"{line} · raw returns · up to {end:,} env frames"
     with style.house_style():
         figure = learning_curves.draw(
             curves, arms=arms, games=games, note=note, page=style.width(options.columns)
         )
+    lines = "Means over unknown numbers of runs, one line each"
+    single = "so no interval"
+    if not data.means:
+        lines = (
+            "Mean return of the episodes of each evaluation, one coloured line per seed "
+            f"({of_all} evaluated). Dots: returns of training episodes"
+        )
+        single = "single runs, so no interval"
     caption = (
-        "Mean return of the episodes of each evaluation, one coloured line per "
-        f"seed ({of_all} evaluated). Dots: returns of training episodes. "
-        f"Dashed: random play (table {table.id}). Raw returns, not normalised; single runs, so no "
-        f"interval. Protocol {study.protocol}; evaluation: {study.evaluation}; up to {end:,} env "
+        f"{lines}. Dashed: random play (table {table.id}). Raw returns, not normalised; {single}. "
+        f"Protocol {study.protocol}; evaluation: {study.evaluation}; up to {end:,} env "
         "frames."
     )
     cut = int(data.evaluations["truncated"].sum())
@@ -94,9 +102,7 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
     interval = (
         f"{captions.percent(options.ci)} stratified bootstrap, {options.resamples:,} resamples"
         if several
-        else MEANS_ONLY
-        if scores.means
-        else ONE_SEED
+        else scores.alone
     )
     base = next((arm.name for arm in data.study.arms if not arm.toggles), None)
     with style.house_style():
@@ -113,7 +119,8 @@ def draw_aggregates(data: StudyData, options: Options) -> Drawn:
     caption = (
         f"Aggregate scores over {counted(len(games), 'game')} ({', '.join(games)}). "
         "Mean and median are over per-game means; the interquartile mean and the optimality gap "
-        "(how far scores fall short of 1, the human) are over all runs. "
+        "(how far scores fall short of 1, the human) are over "
+        f"{OF_MEANS if scores.means else 'all runs'}. "
         f"Line: estimate; bar: {interval}{f' (seed {options.seed})' if several else ''}; dotted: "
         f"{base}. {captions.basis(data, scores)}"
     )

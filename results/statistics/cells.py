@@ -10,7 +10,7 @@ from results.database.records import StudyRecord
 from results.statistics.bounds import ceilings
 from results.statistics.designs import requested
 from results.statistics.errors import listed
-from results.statistics.intervals import Estimate, contrast, missing_estimate
+from results.statistics.intervals import ONE_SEED, Estimate, contrast, missing_estimate
 from results.statistics.scores import Scores
 
 MEAN = "mean of games"
@@ -61,6 +61,7 @@ class Cells:
         seeds: Per cell and scope, the seeds of those runs, in the same order.
         undefined: The cells that a design of the study asks for, and that are no agents.
         ceilings: Per game with a highest return, the HNS from which a cell is at its ceiling.
+        alone: Why a cell with one value has no interval.
     """
 
     arms: Mapping[Cell, str]
@@ -70,6 +71,7 @@ class Cells:
     seeds: Mapping[tuple[Cell, str], tuple[int, ...]]
     undefined: frozenset[Cell]
     ceilings: Mapping[str, float]
+    alone: str = ONE_SEED
 
     @classmethod
     def of(cls, study: StudyRecord, scores: Scores) -> "Cells":
@@ -103,6 +105,7 @@ class Cells:
             seeds=seeds,
             undefined=requested(study.designs, study.toggles) - made,
             ceilings=ceilings(scores.normalization, scores.games),
+            alone=scores.alone,
         )
 
     def mean(self, cell: Cell, scope: str) -> float:
@@ -114,7 +117,10 @@ class Cells:
         if reason := self.lack(weights, scope):
             return missing_estimate(reason)
         return contrast(
-            [self.runs[cell, scope] for cell in weights], list(weights.values()), ci=ci
+            [self.runs[cell, scope] for cell in weights],
+            list(weights.values()),
+            ci=ci,
+            alone=self.alone,
         )
 
     def lack(self, weights: Weights, scope: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from results.statistics import stratified
 from results.statistics.aggregates import score_samples
 from results.statistics.errors import StatisticsError
-from results.statistics.intervals import ONE_SEED
+from results.statistics.intervals import ONE_SEED, SINGLE
 from results.statistics.options import Options
 from results.statistics.scores import Scores
 
@@ -60,12 +60,13 @@ def improvements(scores: Scores, other: str, options: Options) -> tuple[Improvem
     """Every compared arm against one of them, in order.
 
     Raises:
-        StatisticsError: if there is no other arm than that one.
+        StatisticsError: if there is no other arm than that one, or the scores are means.
         UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
     if len(scores.arms) < 2:
         raise StatisticsError(f"Nothing can be compared with {other}: there is no other arm.")
+    scores.refuse_means("the probability of improvement")
     games, samples = score_samples(scores)
     found = []
     for arm in scores.arms:
@@ -78,7 +79,8 @@ def improvements(scores: Scores, other: str, options: Options) -> tuple[Improvem
             note = "an arm has no run yet"
         else:
             value = float(probability_of_improvement(*pair))
-            note = ONE_SEED if runs < FEWEST else ""
+            most = max(int(stratified.runs_per_game(sample).max()) for sample in pair)
+            note = "" if runs >= FEWEST else ONE_SEED if most < FEWEST else SINGLE
         if runs >= FEWEST:
             ends = stratified.interval(
                 "probability of improvement",

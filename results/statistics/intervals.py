@@ -22,6 +22,7 @@ from scipy import optimize, special, stats
 
 ONE_SEED = "one seed: no interval"
 MEANS_ONLY = "a mean over an unknown number of runs: no interval"
+SINGLE = "a game has a single run: no interval"
 NO_SPREAD = "all seeds equal: no interval"
 
 
@@ -67,13 +68,16 @@ def missing_estimate(reason: str) -> Estimate:
     return Estimate(nan, nan, nan, nan, 0, nan, nan, nan, 0, 0, reason)
 
 
-def contrast(cells: Sequence[np.ndarray], weights: Sequence[float], *, ci: float) -> Estimate:
+def contrast(
+    cells: Sequence[np.ndarray], weights: Sequence[float], *, ci: float, alone: str = ONE_SEED
+) -> Estimate:
     """Estimates a weighted sum of cell means with the pooled-variance t-interval.
 
     Args:
         cells: Per cell, [runs], one value per seed, none missing.
         weights: Per cell, its weight.
         ci: Level of the interval.
+        alone: The note where every cell has one value.
 
     Returns:
         The estimate; without an interval where every cell has one run, or where the values
@@ -89,7 +93,7 @@ def contrast(cells: Sequence[np.ndarray], weights: Sequence[float], *, ci: float
     df = sum(counts) - len(counts)
     nan = math.nan
     if df == 0:
-        return Estimate(value, nan, nan, nan, 0, nan, nan, nan, 1, 1, ONE_SEED)
+        return Estimate(value, nan, nan, nan, 0, nan, nan, nan, 1, 1, alone)
     sd = math.sqrt(math.fsum(float(((c - c.mean()) ** 2).sum()) for c in cells) / df)
     scale = max(float(np.abs(cell).max()) for cell in cells)
     if sd <= 1e-12 * scale:

@@ -36,7 +36,6 @@ from results.statistics.contrasts import Effect, Interaction
 from results.statistics.designs import design_cells, design_problem
 from results.statistics.intervals import (
     NO_SPREAD,
-    ONE_SEED,
     Estimate,
     minimal_detectable_effect,
     missing_estimate,
@@ -135,6 +134,7 @@ class Fit:
 
     def __init__(self, cells: Cells, crossed: Crossing, scope: str) -> None:
         self._all, self._crossed, self._scope = cells, crossed, scope
+        self._alone = cells.alone
         present = [c for c in crossed.cells if c in cells.arms and len(cells.runs[c, scope])]
         self.cells = len(present)
         self._counts = [len(cells.runs[cell, scope]) for cell in present]
@@ -283,7 +283,7 @@ class Fit:
         value, nan = float(row @ self._beta), math.nan
         few, many = min(self._counts), max(self._counts)
         if not self._several or not self._df:
-            return Estimate(value, nan, nan, nan, 0, nan, nan, nan, few, many, ONE_SEED)
+            return Estimate(value, nan, nan, nan, 0, nan, nan, nan, few, many, self._alone)
         if self._sd == 0:
             return Estimate(value, nan, nan, nan, self._df, 0.0, nan, nan, few, many, NO_SPREAD)
         se = self._sd * math.sqrt(float(row @ self._covariance @ row))

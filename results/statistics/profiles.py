@@ -50,9 +50,11 @@ def performance_profiles(
     """The games that every arm has a run of, and the profile of every arm that has runs.
 
     Raises:
+        StatisticsError: if the scores are means over unknown numbers of runs.
         UnknownGame: if one of the games has raw returns only.
         IncompleteStudy: if no game has a run of every arm.
     """
+    scores.refuse_means("a performance profile")
     games, samples = score_samples(scores)
     samples = {arm: sample for arm, sample in samples.items() if len(sample)}
     every = np.concatenate([sample[~np.isnan(sample)] for sample in samples.values()])

@@ -22,6 +22,7 @@ from results.statistics.errors import (
     nearest,
 )
 from results.statistics.game_sets import SETS
+from results.statistics.intervals import MEANS_ONLY, ONE_SEED
 from results.statistics.normalize import (
     Normalization,
     Reference,
@@ -100,6 +101,26 @@ class Scores:
     without_returns: bool = False
     measure: Measure = "end"
     means: bool = False
+
+    @property
+    def alone(self) -> str:
+        """Why a cell with one value has no interval."""
+        return MEANS_ONLY if self.means else ONE_SEED
+
+    def refuse_means(self, what: str) -> None:
+        """Makes sure that the values are of single runs.
+
+        Args:
+            what: What counts runs, for the message: `the probability of improvement`.
+
+        Raises:
+            StatisticsError: if each is a mean over an unknown number of runs.
+        """
+        if self.means:
+            raise StatisticsError(
+                f"This study holds means over unknown numbers of runs, and {what} counts single "
+                "runs: it cannot be made of means."
+            )
 
     def returns(self, arm: str, game: str) -> np.ndarray:
         """[runs], the mean returns of one cell, in order of seed; missing runs are absent.
@@ -234,7 +255,7 @@ def collect(data: StudyData, options: Options) -> Scores:
         missing=missing,
         without_returns=data.imported is not None,
         measure=options.measure,
-        means=any(source.means for source in data.sources),
+        means=data.means,
     )
     if missing and (not options.partial or len(missing) == len(frame)):
         raise IncompleteStudy(_incomplete(data, options, scores))

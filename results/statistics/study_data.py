@@ -49,6 +49,11 @@ class StudyData:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @property
+    def means(self) -> bool:
+        """Whether each of its "runs" is a mean over an unknown number of runs."""
+        return any(source.means for source in self.sources)
+
 
 def load(engine: Engine, name: str, *, curves: Sequence[str] = CURVES) -> StudyData:
     """Reads a study from the database.

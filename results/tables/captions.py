@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from results.statistics.aggregates import TOO_NARROW, Aggregates
 from results.statistics.errors import counted, listed
-from results.statistics.intervals import Estimate
+from results.statistics.intervals import MEANS_ONLY, Estimate
 from results.statistics.options import Options
 from results.statistics.scores import Matrices, Scores
 from results.statistics.study_data import StudyData
@@ -14,6 +14,10 @@ CLIPPED = (
     "The clipped mean counts each game's mean between 0 and 1; the human gap is how far the means "
     "of the games, each counted at most 1, fall short of 1 on average."
 )
+
+
+OF_MEANS = "the games' means, and not comparable with those of runs"
+"""What the IQM and the optimality gap are over where single runs are not known."""
 
 
 def compared(data: StudyData, scores: Scores, options: Options) -> str:
@@ -126,7 +130,10 @@ def bootstrap(aggregates: Aggregates) -> str:
     if aggregates.too_narrow:
         sentence += f" {TOO_NARROW}"
     notes = [one.note for one in aggregates.values if one.runs]
-    return without(sentence, notes, mark="brackets")
+    words = without(sentence, notes, mark="brackets")
+    if MEANS_ONLY in notes:
+        words += f" The IQM and the optimality gap are over {OF_MEANS}."
+    return words
 
 
 def restricted(matrices: Matrices) -> str:

@@ -9,7 +9,6 @@ from results.statistics.contrasts import ADD_ONE_IN
 from results.statistics.equal_updates import EqualUpdates
 from results.statistics.errors import counted
 from results.statistics.findings import Findings
-from results.statistics.intervals import ONE_SEED
 from results.statistics.moebius import Term
 from results.statistics.ols import AVERAGED, SCREEN
 from results.statistics.options import Options
@@ -30,12 +29,13 @@ def about_all(data: StudyData, scores: Scores, options: Options) -> str:
         "pooled over the cells involved; detectable is the true effect that this many seeds "
         "find with 80% power."
         if most > 1
-        else f"{ONE_SEED.capitalize()}."
+        else f"{scores.alone.capitalize()}."
     )
     return captions.paragraph(
         captions.compared(data, scores, options),
         captions.normalised(scores),
-        f"The mean of games is one value per seed, over {', '.join(scores.matrices().games)}.",
+        f"The mean of games is {'' if scores.means else 'one value per seed, '}over "
+        f"{', '.join(scores.matrices().games)}.",
         sure,
         captions.restricted(scores.matrices()),
         f"Floor: games on which a cell's mean is at most {FLOOR} on that scale; a "

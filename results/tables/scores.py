@@ -179,8 +179,7 @@ def _cells(
 
 
 def _cell(scores: Scores, runs: np.ndarray, ci: float) -> Estimate:
-    mean = contrast([runs], [1], ci=ci)
-    return replace(mean, note=MEANS_ONLY) if scores.means else mean
+    return contrast([runs], [1], ci=ci, alone=scores.alone)
 
 
 def _frame(cells: Mapping[Cell, Estimate]) -> pd.DataFrame:

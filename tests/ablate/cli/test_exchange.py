@@ -312,6 +312,31 @@ def test_means_of_unknown_numbers_of_runs_do_not_pass_for_single_runs(ablate, tm
     )
 
 
+def test_figures_of_means_of_unknown_numbers_of_runs_tell_of_no_seeds(ablate, tmp_path) -> None:
+    rows = ["game,base,base+a,base+b,base+a+b", "Pong,1,2,3,4", "Alien,100,200,300,350"]
+    (tmp_path / "wide.csv").write_text("\n".join(rows))
+    words = ("-f", "wide", "--study", "w", "--protocol", "p", "--env-frames", "400000")
+    assert ablate("import", "wide.csv", *words).exit_code == 0
+    for kind in ("effects", "interactions"):
+        shown = " ".join(ablate("table", "w", "--kind", kind).stdout.split())
+        assert "A mean over an unknown number of runs: no interval." in shown
+        assert "one seed" not in shown.lower()
+        assert "per seed" not in shown
+    kinds = ["curves", "effects", "interactions", "combinations", "interference", "waterfall"]
+    for kind in kinds:
+        drawn = ablate("plot", "w", "--kind", kind, "--format", "svg")
+        assert (drawn.exit_code, drawn.stderr) == (0, "")
+    for file in (tmp_path / "w_figures").iterdir():
+        told = file.read_text().lower()
+        assert "one seed" not in told
+        assert "per seed" not in told
+    for kind, name in (("improvement", "probability of improvement"), ("profiles", "profile")):
+        refused = ablate("plot", "w", "--kind", kind, "--format", "svg")
+        assert refused.exit_code == 2
+        assert name in refused.stderr
+        assert "cannot be made of means" in refused.stderr
+
+
 @pytest.fixture
 def ratios(ablate, tmp_path) -> None:
     """One method per ratio E, two seeds, and a budget of 100,000 E frames, 400,000 at least."""

@@ -196,7 +196,7 @@ def test_the_legend_explains_every_mark_in_words(words_of):
 def test_the_legend_says_what_is_crossed_whether_or_not_there_are_intervals(toggles, words_of):
     for interval in ("", "95% t-interval"):
         words = words_of(figure_of([panel_of(toggles)], toggles, interval=interval))
-        assert "crossed, no ±: no interval\n(one seed, or all seeds equal)" in words
+        assert "crossed, no ±: no interval\n(one value, or all equal)" in words
     assert "estimate; no ±\nanywhere" in words_of(figure_of([panel_of()], interval=""))
 
 
