@@ -180,7 +180,7 @@ def update_seconds(
     precision: Precision = "fp32",
 ) -> float:
     """A forecast of one update of world model and behaviour on one thread."""
-    config, beside = parts.config, beside_base(parts, observation, actions)
+    config, beside = parts.config, beside_base(parts, observation)
     products = update_flops(config, actions, observation) / EFFICIENCY / product_rate(precision)
     numbers = SECONDS_PER_NUMBER * activations(config, observation)
     calls = SECONDS_PER_CALL * (update_calls(config) + beside.calls)

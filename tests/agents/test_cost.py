@@ -10,6 +10,7 @@ from agents.config import Budget, Protocol, agent_config
 from agents.dreamer.agent import Agent
 from agents.modifications.algorithms.ppo import PPO
 from agents.modifications.augmentation.random_shift import RandomShift
+from agents.modifications.recipe.replay_ratio import ReplayRatio
 from agents.observation import ATARI, Observation
 from agents.parts import Parts
 from agents.streams import Streams
@@ -111,6 +112,27 @@ def test_calls_are_those_that_torch_counts(length, horizon, layers):
     config = agent_config("micro", length=length, horizon=horizon, layers=layers)
     _, counted = counting.counted(Parts(config), ATARI, 18)
     assert cost.update_calls(config) == pytest.approx(counted, rel=0.1)
+
+
+def test_the_counter_counts_what_torch_counts(random_batch):
+    parts = tiny(PPO(epochs=1, minibatches=2))
+    agent = Agent(parts, ATARI, 18, Streams(0))
+    batch = random_batch(parts.config.batch, parts.config.length, actions=18)
+    with FlopCounterMode(display=False) as counter:
+        agent.train_behaviour(agent.train_world_model(batch)[0])
+    assert counting.counted(parts, ATARI, 18)[0] == counter.get_total_flops()
+
+
+def test_arms_that_learn_alike_are_counted_once(monkeypatch):
+    agents = []
+    monkeypatch.setattr(counting, "Agent", lambda *parts: agents.append(parts) or Agent(*parts))
+    counting.counted.cache_clear()
+    rule = PPO(epochs=1, minibatches=2)
+    for actions in (3, 18):
+        cost.update_seconds(tiny(rule), actions=actions)
+        cost.update_seconds(tiny(rule, RandomShift(pad=4)), actions=actions)
+        cost.update_seconds(tiny(rule, ReplayRatio(env_frames_per_update=32)), actions=actions)
+    assert len(agents) == 2  # the arm's and the base's
 
 
 @pytest.mark.usefixtures("known_rate")
