@@ -173,9 +173,10 @@ def _rows(text: str, name: str) -> dict[str, Reference]:
             ) from error
         if not key or key in found:
             raise StatisticsError(f"{where}: {game!r} is no game, or is there twice.")
-        if not math.isfinite(random) or not math.isfinite(human) or random == human:
+        if not math.isfinite(random) or not math.isfinite(human) or random >= human:
             raise StatisticsError(
-                f"{where}: random {random} and human {human} of {game!r} make no scale."
+                f"{where}: random {random} and human {human} of {game!r} make no scale: the human "
+                "must have the higher return."
             )
         found[key] = Reference(game, random, human, source)
     return found

@@ -95,6 +95,7 @@ def test_a_table_of_ones_own_is_known_by_its_name_and_its_content(tmp_path):
         ("game,random,human\nPong,x,1\n", "line 2: random and human of 'Pong' are no numbers"),
         ("game,random,human\nPong,1,1\n", "make no scale"),
         ("game,random,human\nPong,nan,1\n", "make no scale"),
+        ("game,random,human\nPong,20,-21\n", "the human must have the higher return"),
         ("game,random,human\nPong,0,1\nALE/Pong-v5,0,1\n", "line 3: 'ALE/Pong-v5' .* twice"),
         (None, "cannot be read"),
     ],
