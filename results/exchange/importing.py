@@ -273,4 +273,7 @@ def _source(
 
 def _bad(bad: Sequence[Refused]) -> str:
     more = f" ({len(bad) - 1} more in this file cannot be used either)" if len(bad) > 1 else ""
-    return f"{bad[0]}.{more} Nothing was imported. --skip-bad imports the rest and lists these."
+    stop = "" if bad[0].reason.endswith("?") else "."
+    return (
+        f"{bad[0]}{stop}{more} Nothing was imported. --skip-bad imports the rest and lists these."
+    )

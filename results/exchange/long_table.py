@@ -27,6 +27,8 @@ def reading(
     """
     names = {column: options.columns.get(column, column) for column in COLUMNS}
     place = {name: index for index, name in enumerate(header)}
+    if "env_frames" not in (*options.columns, *place):
+        names["env_frames"] = next((unit for unit in X_UNITS if unit in place), "env_frames")
     lacking = [names[column] for column in NEEDED if names[column] not in place]
     if lacking:
         raise ExchangeError(

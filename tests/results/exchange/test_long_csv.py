@@ -81,3 +81,11 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, read_back):
 def test_a_column_has_one_meaning(file, read_back, text, columns, message):
     with pytest.raises(ExchangeError, match=message):
         read_back("csv", file(text), columns=columns)
+
+
+def test_agent_steps_are_read_where_there_are_no_env_frames(file, read_back):
+    rows = "method,game,seed,agent_steps,score\nA,Pong,0,4,1\n"
+    for options in ({}, {"env_frames": 100}):
+        assert read_back("csv", file(rows), **options).records[0].env_frames == (16,)
+    both = "method,game,seed,agent_steps,env_frames,score\nA,Pong,0,4,17,1\n"
+    assert read_back("csv", file(both)).records[0].env_frames == (17,)
