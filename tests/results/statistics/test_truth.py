@@ -1,6 +1,7 @@
 """Planted effects come back with their sign, size and label; intervals cover as they promise."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from results.statistics.bootstrap import Bootstrap
 from results.statistics.cells import MEAN, Cells
 from results.statistics.contrasts import ADD_ONE_IN, BASE, FULL
 from results.statistics.findings import findings
+from results.statistics.intervals import contrast
 from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
 from results.statistics.scores import collect
@@ -227,6 +229,13 @@ def test_pooled_and_simultaneous_intervals_cover_what_they_promise(seeds):
     alone = error <= stats.t.ppf(0.975, df) * se
     level = adjust(null_of_cells(weights, [seeds] * 16), [1.0] * len(pairs), ci=0.95).level
     together = (error <= stats.t.ppf(1 - level / 2, df) * se).all(axis=1)
+    for study, row in itertools.product(range(10), range(len(pairs))):  # what is simulated is ours
+        used = weights[row] != 0
+        one = contrast(list(runs[study, used]), weights[row, used].tolist(), ci=0.95)
+        assert one.high - one.low == pytest.approx(2 * stats.t.ppf(0.975, df) * se[study, row])
+        assert abs(one.value - weights[row] @ true) == pytest.approx(error[study, row])
+        low, high = one.at_level(1 - level)
+        assert high - low == pytest.approx(2 * stats.t.ppf(1 - level / 2, df) * se[study, row])
     assert 0.93 < alone.mean() < 0.97
     assert 0.93 < together.mean() < 0.97
 
