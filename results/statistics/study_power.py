@@ -71,7 +71,7 @@ def pilot_spread(data: StudyData, options: Options) -> Spread:
     """
     found = study_findings(data, options)
     games = ", ".join(found.cells.compared_games)
-    kind = "imported" if data.imported is not None else "recorded"
+    kind = "imported" if data.imported is not None or data.sources else "recorded"
     source = f"the {kind} runs of {data.study.name} on the mean of {games}{_floors(found.cells)}"
     return observed_spread(found.cells, rho=found.pairing.rho, ci=options.ci, source=source)
 

@@ -1,9 +1,11 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from results.database.records import ImportSourceRecord
 from results.statistics.cells import Cells
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
@@ -157,3 +159,11 @@ def test_a_spread_of_runs_on_the_floor_says_so(make_study, make_data):
     assert "at the floor stand on Pong 2 of 2 arms: agents that learn will spread more" in source
     higher = make_data(study, lambda on, game, seed: 0.8 + 0.1 * seed, points=1)
     assert "floor" not in pilot_spread(higher, Options()).source
+
+
+def test_a_spread_says_whether_its_runs_were_imported(make_study, make_data):
+    data = make_data(make_study(), lambda on, game, seed: 0.8 + 0.1 * seed, points=1)
+    file = ImportSourceRecord("a.csv", "0" * 64, "csv", "{}", "p", None, False)
+    imported = dataclasses.replace(data, sources=(file,))
+    assert pilot_spread(data, Options()).source.startswith("the recorded runs of synthetic on")
+    assert pilot_spread(imported, Options()).source.startswith("the imported runs of synthetic on")
