@@ -26,6 +26,29 @@ ROM_IDS: Mapping[str, str] = {
 }
 """CamelCase name, as gymnasium spells it, to the id of the game's ROM."""
 
+ACTIONS = 18
+"""The full action space: every position of the stick, with and without the button."""
+
+MINIMAL_ACTIONS: Mapping[str, int] = {
+    "Freeway": 3,
+    "Breakout": 4,
+    **dict.fromkeys(("DemonAttack", "Pong", "Qbert", "UpNDown"), 6),
+    "Assault": 7,
+    "Gopher": 8,
+    **dict.fromkeys(("Asterix", "CrazyClimber", "MsPacman"), 9),
+    "Amidar": 10,
+    "KungFuMaster": 14,
+    **dict.fromkeys(("Alien", "BankHeist", "BattleZone", "Boxing", "ChopperCommand"), ACTIONS),
+    **dict.fromkeys(("Frostbite", "Hero", "Jamesbond", "Kangaroo", "Krull"), ACTIONS),
+    **dict.fromkeys(("PrivateEye", "RoadRunner", "Seaquest"), ACTIONS),
+}
+"""Actions of the games of Atari-100k that do something: an emulator takes 0.1 s to say so."""
+
+
+def known_actions(game: str, protocol: Protocol) -> int | None:
+    """The number of actions if it is known without an emulator, else None."""
+    return ACTIONS if protocol.full_action_space else MINIMAL_ACTIONS.get(game)
+
 
 class AtariEnvironments:
     """N copies of one game under one protocol, each reset by its own seed.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cache, partial
 
 from agents.config import Protocol
+from agents.observation import ATARI
 from agents.training.environments import gymnasium_tasks
-from agents.training.environments.atari import ROM_IDS, AtariEnvironments
+from agents.training.environments.atari import ROM_IDS, AtariEnvironments, known_actions
 from agents.training.environments.catch import Catch
 from agents.training.environments.gymnasium_tasks import GymnasiumEnvironments
 from agents.training.environments.interface import Environments, Task
@@ -57,9 +58,11 @@ def task(game: str, protocol: Protocol) -> Task:
     """What a game shows and takes under a protocol, and the returns that it declares.
 
     Args:
-        game: As `canonical_game` spells it; it is made for a moment.
+        game: As `canonical_game` spells it; made for a moment if it is not well known.
         protocol: Decides the number of actions of an Atari game.
     """
+    if game in ROM_IDS and (actions := known_actions(game, protocol)) is not None:
+        return Task(game, ATARI, actions)
     environments = make_environments(game, 1, protocol)
     environments.close()
     random_return, reference_return = DECLARED_RETURNS.get(game, (None, None))

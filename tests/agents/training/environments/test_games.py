@@ -4,11 +4,18 @@ import ale_py
 import gymnasium
 import numpy as np
 import pytest
+from ale_py import ALEInterface, roms
 
 from agents.config import Protocol
 from agents.observation import ATARI, Observation
-from agents.training.environments import GAMES, canonical_game, make_environments, task
-from agents.training.environments.atari import ROM_IDS
+from agents.training.environments import (
+    GAMES,
+    canonical_game,
+    games,
+    make_environments,
+    task,
+)
+from agents.training.environments.atari import MINIMAL_ACTIONS, ROM_IDS
 
 PLAYED = ["Pong", "Catch", "gymnasium:CartPole-v1", "gymnasium:ALE/Pong-v5"]
 
@@ -91,6 +98,20 @@ def test_a_task_says_what_it_shows_takes_and_declares():
     assert cart_pole.name == "gymnasium:CartPole-v1"
     assert (cart_pole.observation, cart_pole.actions) == (Observation((4,)), 2)
     assert (cart_pole.random_return, cart_pole.reference_return) == (None, None)
+
+
+@pytest.mark.parametrize("game", MINIMAL_ACTIONS)
+def test_the_known_numbers_of_actions_are_the_emulators(game):
+    emulator = ALEInterface()
+    emulator.loadROM(roms.get_rom_path(ROM_IDS[game]))
+    assert task(game, Protocol()).actions == len(emulator.getMinimalActionSet())
+    full = task(game, Protocol(full_action_space=True))
+    assert full.actions == len(emulator.getLegalActionSet())
+
+
+def test_a_known_task_starts_no_emulator(monkeypatch):
+    monkeypatch.setattr(games, "make_environments", lambda *_: pytest.fail("an emulator started"))
+    assert task.__wrapped__("Pong", Protocol()).actions == 6
 
 
 @pytest.mark.parametrize("game", PLAYED)
