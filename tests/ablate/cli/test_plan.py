@@ -148,7 +148,7 @@ def test_a_plan_tells_the_memory_and_the_scaled_budget(ablate, write_study) -> N
     path = str(write_study(("env_frames = 2_000", 'env_frames = "scaled"')))
     said = ablate("plan", path).stdout
     assert "Note: env_frames = 6,400,000, scaled with env_frames_per_update = 64." in said
-    assert "Memory: a run takes up to about 8.3 GB" in said
+    assert "Memory: a run takes up to about 8.1 GB" in said  # 7.7 of them are frames
     plan = json.loads(ablate("plan", path, "--json").stdout)
     assert plan["env_frames"] == 6_400_000
     assert plan["memory_bytes"].keys() == {"Pong", "Assault"}

@@ -142,7 +142,7 @@ def test_all_figures_and_tables_are_there_with_their_numbers(page):
 
 def test_long_tables_are_folded_and_say_how_long_they_are(six_toggles, monkeypatch):
     monkeypatch.setattr(contents, "FIGURE_TITLES", {})
-    few = {kind: contents.TABLE_TITLES[kind] for kind in ("hns", "effects")}
+    few = {kind: contents.TABLE_TITLES[kind] for kind in ("hns", "effects", "compute")}
     monkeypatch.setattr(contents, "TABLE_TITLES", few)
     folded = Page(report.page(six_toggles, QUICK, written_at=NOW)).text()
     assert "The arms: 64 rows" in folded
