@@ -26,11 +26,19 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class SweptCost:
-    """The cost of an agent in which one setting differs from the others' base."""
+    """The cost of an agent at one value of one setting.
+
+    Attributes:
+        setting: A name of `SWEPT`.
+        value: What it is; the other settings are the base's.
+        cost: What was measured.
+        is_base: Whether this is the base's own value.
+    """
 
     setting: str
     value: int
     cost: Cost
+    is_base: bool
 
 
 def side_by_side(workload: Workload, runs: int) -> list[Cost]:
@@ -61,11 +69,11 @@ def sweep(workload: Workload) -> Iterator[SweptCost]:
     for setting in SWEPT:
         values = [max(SMALLEST, round(config[setting] * factor)) for factor in FACTORS]
         for value in sorted(set(values)):
-            cost = base
-            if value != config[setting]:
+            cost, is_base = base, value == config[setting]
+            if not is_base:
                 changed = {**workload.settings, setting: value}
                 (cost,) = side_by_side(replace(workload, settings=changed), 1)
-            yield SweptCost(setting, value, cost)
+            yield SweptCost(setting, value, cost, is_base)
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, Any]:

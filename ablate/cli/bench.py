@@ -136,18 +136,22 @@ def _sweep(workload: "Workload", output: Path, *, json: bool) -> None:
 
     from ablate.bench import sweep
     from ablate.cli.output import print_json, show
+    from ablate.progress import counted
     from results.figures.drawn import save
     from results.figures.sweep import Point, draw
 
-    points = []
+    points, clock = [], ""
     for found in sweep(workload):
-        cost = found.cost
+        cost, clock = found.cost, found.cost.clock
         parts = cost.seconds_per_world_model_update, cost.seconds_per_behaviour_update
-        points.append(Point(found.setting, found.value, *parts, cost.fraction_of_limit))
+        shown = Point(found.setting, found.value, *parts, cost.fraction_of_limit, found.is_base)
+        points.append(shown)
         if not json:
             show(f"{found.setting} = {found.value}: {cost.seconds_per_update:.4g} s per update")
     words = f"size {workload.size}, {workload.precision}, {workload.device}"
-    drawn = draw(points, f"{words}, threads: {workload.threads}")
+    words += f", {counted(workload.threads, 'thread')}, {counted(workload.rounds, 'round')} each"
+    seconds = {"cpu": "processor seconds", "wall": "seconds"}[clock]
+    drawn = draw(points, words, seconds=seconds)
     files = save(drawn, output.with_suffix(""))
     if json:
         print_json({**_described(workload), "points": [asdict(point) for point in points]})

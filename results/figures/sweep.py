@@ -27,6 +27,8 @@ class Point:
     world_model_seconds: float
     behaviour_seconds: float
     fraction_of_limit: float
+    is_base: bool
+    """Whether this is the agent that the others differ from by one setting."""
 
     @property
     def seconds(self) -> float:
@@ -34,33 +36,36 @@ class Point:
         return self.world_model_seconds + self.behaviour_seconds
 
 
-def draw(points: Sequence[Point], workload: str) -> Drawn:
+def draw(points: Sequence[Point], workload: str, *, seconds: str = "seconds") -> Drawn:
     """Draws seconds per update, its two parts stacked, for each setting.
 
     Args:
         points: In any order; those of one setting share a panel.
         workload: What was measured, in a few words.
+        seconds: What kind of seconds they are.
     """
     settings = list(dict.fromkeys(point.setting for point in points))
     with style.house_style():
-        figure = Figure(figsize=(style.TWO_COLUMNS, 2.3))
+        figure = Figure(figsize=(style.TWO_COLUMNS, 2.5))
         panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
         for axes, setting in zip(panels, settings, strict=True):
             here = sorted((p for p in points if p.setting == setting), key=lambda p: p.value)
             _panel(axes, here, NAMES.get(setting, setting))
-        panels[0].set_ylabel("seconds per update")
+        panels[0].set_ylabel(f"{seconds} per update")
         panels[0].set_ylim(bottom=0)
-        panels[0].legend(loc="upper left")
+        panels[0].legend(loc="upper left", borderaxespad=0.1)
         style.foot_note(
             figure,
-            f"{workload}. Above each point: its share of the product rate. "
-            "Horizontal scales are logarithmic.",
+            f"{workload}. Ring: the same agent in every panel; elsewhere one setting differs. "
+            "Percentages: operations per second, as a share of what one large matrix product "
+            "reaches on this machine. Each step to the right doubles the setting, so a cost in "
+            "proportion to it curves upwards.",
         )
-        figure.subplots_adjust(left=0.075, right=0.985, top=0.96, bottom=0.29, wspace=0.12)
+        figure.subplots_adjust(left=0.075, right=0.985, top=0.96, bottom=0.33, wspace=0.12)
     caption = (
-        f"Seconds of one update of world model and behaviour ({workload}) when one setting "
-        "changes and the others stay; the percentage is the share of the rate of a large matrix "
-        "product."
+        f"{seconds.capitalize()} of one update of world model and behaviour ({workload}) when "
+        "one setting changes and the others stay as they are at the ring; the percentage is the "
+        "share of the rate of a large matrix product."
     )
     numbers = pd.DataFrame([{**asdict(point), "seconds": point.seconds} for point in points])
     return Drawn("bench_sweep", "Cost of an update", caption, figure, numbers)
@@ -75,11 +80,23 @@ def _panel(axes: Axes, points: Sequence[Point], name: str) -> None:
         values, model, whole, color=style.ORANGE, alpha=0.75, lw=0, label="behaviour"
     )
     axes.plot(values, whole, color=style.BLACK, marker="o", lw=0.8, clip_on=False, zorder=3)
+    base = [point for point in points if point.is_base]
+    axes.plot(
+        [point.value for point in base],
+        [point.seconds for point in base],
+        ls="",
+        marker="o",
+        markersize=5.5,
+        markeredgewidth=1.2,
+        markeredgecolor=style.BLACK,
+        markerfacecolor="white",
+        zorder=4,
+    )
     for point in points:
         axes.annotate(
             f"{point.fraction_of_limit:.0%}",
             (point.value, point.seconds),
-            xytext=(0, 4),
+            xytext=(0, 5),
             textcoords="offset points",
             ha="center",
             fontsize=style.SMALL,
@@ -87,6 +104,6 @@ def _panel(axes: Axes, points: Sequence[Point], name: str) -> None:
         )
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.margins(x=0.13, y=0.12)
+    axes.margins(x=0.18, y=0.18)
     axes.set_xticks(values, [str(value) for value in values])
     axes.set_xlabel(name)

@@ -48,6 +48,12 @@ def test_a_sweep_changes_one_setting_at_a_time_and_measures_the_base_once(monkey
         "horizon": [4, 8, 15, 30],
     }
     assert {"length": 20, "deter": 150} in asked
+    assert [(p.setting, p.value) for p in points if p.is_base] == [
+        ("batch", 16),
+        ("length", 20),
+        ("deter", 600),
+        ("horizon", 15),
+    ]
 
 
 def test_a_measurement_that_dies_is_an_error(monkeypatch) -> None:
