@@ -101,12 +101,13 @@ def _texts(workload: "Workload", measured: dict[str, Any]) -> list[Any]:
     from ablate.cli.output import table
     from ablate.progress import amount, counted
 
+    clock = {"cpu": "second of the processor", "wall": "second of the wall"}[measured["clock"]]
     rows = [
         ("world-model update", f"{measured['seconds_per_world_model_update']:.4g} s"),
         ("behaviour update", f"{measured['seconds_per_behaviour_update']:.4g} s"),
         ("both", f"{measured['seconds_per_update']:.4g} s"),
         ("both, on the wall", f"{measured['wall_seconds_per_update']:.4g} s"),
-        ("updates per second", f"{measured['updates_per_second']:.4g}"),
+        (f"updates per {clock}", f"{measured['updates_per_second']:.4g}"),
         ("policy step", f"{1e3 * measured['seconds_per_policy_step']:.4g} ms"),
         ("environment steps per second", f"{measured['env_steps_per_second']:,.0f}"),
         ("arithmetic of an update", f"{measured['flop_per_update'] / 1e9:,.4g} GFLOP"),
@@ -117,17 +118,19 @@ def _texts(workload: "Workload", measured: dict[str, Any]) -> list[Any]:
     ]
     if measured["runs"] > 1:
         rows.append(
-            ("all runs, updates per second", f"{measured['updates_per_second_together']:.4g}")
+            (
+                "all runs, updates per second of the wall",
+                f"{measured['updates_per_second_together']:.4g}",
+            )
         )
         rows.append(("all runs, memory", amount(int(measured["peak_memory_bytes_together"]))))
     title = (
         f"{workload.size}, {workload.precision}, {workload.device}, "
         f"{counted(workload.threads, 'thread')}, {counted(measured['runs'], 'run')}"
     )
-    clock = {"cpu": "seconds of the processor", "wall": "seconds on the wall"}[measured["clock"]]
     return [
         table(title, ["what", "#median"], rows),
-        f"Load {measured['load']:.1f}; {clock}; {counted(workload.rounds, 'round')}.",
+        f"Load {measured['load']:.1f}; by the {clock}; {counted(workload.rounds, 'round')}.",
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from results.figures import style
 from results.figures.drawn import Drawn
@@ -46,7 +47,7 @@ def draw(points: Sequence[Point], workload: str, *, seconds: str = "seconds") ->
     """
     settings = list(dict.fromkeys(point.setting for point in points))
     with style.house_style():
-        figure = Figure(figsize=(style.TWO_COLUMNS, 2.5))
+        figure = Figure(figsize=(style.TWO_COLUMNS, 2.6))
         panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
         for axes, setting in zip(panels, settings, strict=True):
             here = sorted((p for p in points if p.setting == setting), key=lambda p: p.value)
@@ -56,12 +57,12 @@ def draw(points: Sequence[Point], workload: str, *, seconds: str = "seconds") ->
         panels[0].legend(loc="upper left", borderaxespad=0.1)
         style.foot_note(
             figure,
-            f"{workload}. Ring: the same agent in every panel; elsewhere one setting differs. "
-            "Percentages: operations per second, as a share of what one large matrix product "
-            "reaches on this machine. Each step to the right doubles the setting, so a cost in "
-            "proportion to it curves upwards.",
+            f"{workload}. Ring: the same agent in every panel; elsewhere one setting differs.\n"
+            "Above each point: operations per second, as a share of what one large matrix product "
+            "reaches.\n"
+            "Horizontal scales are logarithmic: a cost in proportion to a setting curves upwards.",
         )
-        figure.subplots_adjust(left=0.075, right=0.985, top=0.96, bottom=0.33, wspace=0.12)
+        figure.subplots_adjust(left=0.075, right=0.985, top=0.96, bottom=0.37, wspace=0.12)
     caption = (
         f"{seconds.capitalize()} of one update of world model and behaviour ({workload}) when "
         "one setting changes and the others stay as they are at the ring; the percentage is the "
@@ -101,6 +102,8 @@ def _panel(axes: Axes, points: Sequence[Point], name: str) -> None:
             ha="center",
             fontsize=style.SMALL,
             annotation_clip=False,
+            path_effects=[withStroke(linewidth=1.6, foreground="white")],
+            zorder=5,
         )
     axes.set_xscale("log")
     axes.minorticks_off()

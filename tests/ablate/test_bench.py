@@ -75,7 +75,8 @@ def test_the_command_tells_the_numbers_that_were_promised(ablate, monkeypatch) -
     promised |= {"fraction_of_limit", "seconds_per_policy_step", "env_steps_per_second"}
     assert promised <= told.keys()
     words = ablate("bench", "--runs", "2").output
-    assert "all runs, updates per second" in words
+    assert "updates per second of the processor" in words
+    assert "all runs, updates per second of the wall" in words
     assert "25%" in words
 
 
