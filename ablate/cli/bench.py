@@ -101,13 +101,13 @@ def _texts(workload: "Workload", measured: dict[str, Any]) -> list[Any]:
     from ablate.cli.output import table
     from ablate.progress import amount, counted
 
-    clock = {"cpu": "second of the processor", "wall": "second of the wall"}[measured["clock"]]
+    clock = {"cpu": "processor", "wall": "wall"}[measured["clock"]]
     rows = [
         ("world-model update", f"{measured['seconds_per_world_model_update']:.4g} s"),
         ("behaviour update", f"{measured['seconds_per_behaviour_update']:.4g} s"),
         ("both", f"{measured['seconds_per_update']:.4g} s"),
         ("both, on the wall", f"{measured['wall_seconds_per_update']:.4g} s"),
-        (f"updates per {clock}", f"{measured['updates_per_second']:.4g}"),
+        (f"updates per second of the {clock}", f"{measured['updates_per_second']:.4g}"),
         ("policy step", f"{1e3 * measured['seconds_per_policy_step']:.4g} ms"),
         ("environment steps per second", f"{measured['env_steps_per_second']:,.0f}"),
         ("arithmetic of an update", f"{measured['flop_per_update'] / 1e9:,.4g} GFLOP"),
@@ -130,7 +130,8 @@ def _texts(workload: "Workload", measured: dict[str, Any]) -> list[Any]:
     )
     return [
         table(title, ["what", "#median"], rows),
-        f"Load {measured['load']:.1f}; by the {clock}; {counted(workload.rounds, 'round')}.",
+        f"Load {measured['load']:.1f}; seconds of the {clock}; "
+        f"{counted(workload.rounds, 'round')}.",
     ]
 
 
