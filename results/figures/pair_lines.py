@@ -68,8 +68,9 @@ def draw_pairs(data: StudyData, options: Options) -> Drawn:
             note=found.foot(),
             width=style.width(options.columns),
         )
+    pairs = "pair" if len(squares) == 1 else f"{len(squares)} pairs"
     caption = (
-        f"The {len(squares)} pairs whose interaction is clearest of 0, each at the background "
+        f"The {pairs} whose interaction is clearest of 0, each at the background "
         "where it is clearest (chosen for that, so their size is flattered). Left: the second "
         "toggle off; right: on. Lines: the first toggle off and on; dotted: where the upper line "
         "would go if effects added up. Parallel lines do not interact; crossing ones turn help "
