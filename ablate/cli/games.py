@@ -48,9 +48,9 @@ def games(
     from ablate.study_files import study_name
     from results.database.engine import open_database
     from results.figures.drawn import write_whole
+    from results.statistics.collecting import collect
     from results.statistics.game_subsets import best_subsets
     from results.statistics.proxy_games import proxy_games
-    from results.statistics.scores import collect
     from results.statistics.study_data import load
     from results.tables import FORMATS, render
     from results.tables.games import proxies_table, subsets_table

@@ -20,9 +20,10 @@ from results.exchange.errors import ExchangeError
 from results.exchange.formats import Format
 from results.exchange.record import Record, RecordSet
 from results.figures.drawn import write_whole
+from results.statistics.choice import chosen_arms, chosen_games
+from results.statistics.collecting import collect
 from results.statistics.errors import IncompleteStudy, listed
 from results.statistics.options import Options
-from results.statistics.scores import chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
 
 KEY = ["run_id", "arm", "game", "seed"]

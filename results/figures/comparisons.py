@@ -12,13 +12,14 @@ from results.figures.drawn import Drawn
 from results.figures.learning_curves import frames_unit
 from results.statistics.aggregates import FEW_RUNS
 from results.statistics.cells import MEAN
+from results.statistics.collecting import collect
 from results.statistics.efficiency import efficiency_curves, metric_of
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.improvement import improvements
 from results.statistics.intervals import SINGLE, Estimate, contrast, missing_estimate
 from results.statistics.options import Options
 from results.statistics.profiles import performance_profiles
-from results.statistics.scores import Scores, collect
+from results.statistics.scores import Scores
 from results.statistics.settings import ladder
 from results.statistics.study_data import StudyData
 

@@ -6,10 +6,11 @@ from results.figures import aggregate_intervals, captions, learning_curves, styl
 from results.figures.drawn import Drawn
 from results.figures.learning_curves import Curves
 from results.statistics.aggregates import TOO_NARROW, aggregates_frame, study_aggregates
+from results.statistics.choice import chosen_arms, chosen_games
+from results.statistics.collecting import asked_runs, collect
 from results.statistics.errors import IncompleteStudy, StatisticsError, counted
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
-from results.statistics.scores import asked_runs, chosen_arms, chosen_games, collect
 from results.statistics.study_data import StudyData
 from results.tables.captions import OF_MEANS, uneven
 

@@ -15,10 +15,10 @@ from results import figures, tables
 from results.database.looks import in_words
 from results.database.records import ArmRecord, RunState
 from results.report import svg
+from results.statistics.choice import chosen_arms, chosen_games
 from results.statistics.errors import StatisticsError, listed
 from results.statistics.normalize import study_normalization
 from results.statistics.options import Options
-from results.statistics.scores import chosen_arms, chosen_games
 from results.statistics.settings import ladder
 from results.statistics.study_data import StudyData
 

@@ -12,9 +12,10 @@ import pandas as pd
 
 from results.statistics import stratified
 from results.statistics.aggregates import METRICS, score_samples
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import collect, evaluation_intervals
+from results.statistics.score_points import evaluation_intervals
 from results.statistics.study_data import StudyData
 
 MOST_POINTS = 25

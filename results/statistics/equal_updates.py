@@ -17,8 +17,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from results.statistics.choice import chosen_arms
+from results.statistics.collecting import collect
 from results.statistics.options import Options
-from results.statistics.scores import Scores, chosen_arms, collect, evaluation_intervals
+from results.statistics.score_points import evaluation_intervals
+from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
 
 SAME = 0.01  # arms whose updates differ by less than this share have made equally many

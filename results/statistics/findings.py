@@ -17,6 +17,7 @@ from results.database.records import StudyRecord
 from results.statistics.bootstrap import Bootstrap
 from results.statistics.calibration import Calibration, calibrate
 from results.statistics.cells import MEAN, Cells, Weights
+from results.statistics.collecting import collect
 from results.statistics.contrasts import (
     Effect,
     Interaction,
@@ -32,7 +33,7 @@ from results.statistics.ols import AVERAGED, Averages, averages
 from results.statistics.options import Options
 from results.statistics.pairing import Pairing, paired, pairing
 from results.statistics.scales import SCALES, Scales, Signs
-from results.statistics.scores import Scores, collect
+from results.statistics.scores import Scores
 from results.statistics.shapley import shapley_values
 from results.statistics.study_data import StudyData
 

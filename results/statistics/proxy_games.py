@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import Scores, collect
+from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
 
 LEAST_MEAN = 0.1  # HNS; below it a spread is not divided by the mean, which may be 0

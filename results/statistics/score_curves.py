@@ -13,7 +13,8 @@ import pandas as pd
 
 from results.statistics.intervals import t_quantile
 from results.statistics.options import Options
-from results.statistics.scores import Scores, evaluation_intervals
+from results.statistics.score_points import evaluation_intervals
+from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
 
 MOST_POINTS = 60

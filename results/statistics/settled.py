@@ -20,10 +20,10 @@ import numpy as np
 
 from results.database.records import StudyRecord
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.contrasts import Effect, cell_effects, effect_cells
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownName, nearest
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.sequential import Look, batches_of, can_reject, looks
 from results.statistics.study_data import StudyData
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from results.database.records import RunState
+from results.statistics.choice import chosen_arms, chosen_games
 from results.statistics.errors import IncompleteStudy
 from results.statistics.options import Options
-from results.statistics.scores import chosen_arms, chosen_games
 from results.statistics.study_data import StudyData
 from results.tables.table import Entry, Layout, Table, number
 

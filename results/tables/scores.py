@@ -14,10 +14,11 @@ from results.statistics.aggregates import (
     aggregates_frame,
     study_aggregates,
 )
+from results.statistics.collecting import collect
 from results.statistics.errors import counted
 from results.statistics.intervals import MEANS_ONLY, Estimate, contrast, missing_estimate
 from results.statistics.options import Options
-from results.statistics.scores import Scores, collect
+from results.statistics.scores import Scores
 from results.statistics.study_data import StudyData
 from results.tables import captions
 from results.tables.table import (

@@ -18,9 +18,9 @@ from results.database.records import (
 )
 from results.database.schema import ImportSource
 from results.database.store import put_normalization, submit
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.study_data import load
 
 SOURCE = ImportSourceRecord("a.json", "f" * 64, "dreamer-json", "{}", "atari100k", None, False)

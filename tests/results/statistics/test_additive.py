@@ -9,10 +9,10 @@ from results.statistics.additive import (
     predicted_weights,
 )
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.contrasts import BASE, cell_interactions
 from results.statistics.moebius import moebius_weights
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 
 def on(names):

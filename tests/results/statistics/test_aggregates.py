@@ -20,10 +20,10 @@ from results.statistics.aggregates import (
     optimality_gap,
     study_aggregates,
 )
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.improvement import probability_of_improvement
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 HAND = np.array([[0.0, 1.0, 2.0, 9.0], [2.0, 3.0, 4.0, 11.0]])  # 2 runs x 4 games
 matrices = arrays(

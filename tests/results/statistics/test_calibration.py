@@ -5,8 +5,8 @@ import pytest
 
 from results.statistics.calibration import calibrate
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 SIX = dict.fromkeys("abcdef", ("on",))
 

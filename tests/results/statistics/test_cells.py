@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from results.statistics.cells import MEAN, Cells, items, on_floor
+from results.statistics.collecting import collect
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 
 def on(**levels):

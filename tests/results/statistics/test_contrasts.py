@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from results.statistics.cells import MEAN
+from results.statistics.collecting import collect
 from results.statistics.contrasts import (
     ADD_ONE_IN,
     BASE,
@@ -19,7 +20,6 @@ from results.statistics.contrasts import (
 )
 from results.statistics.judgement import CANNOT_TELL, label
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.simultaneous import holm
 
 THREE = {"a": ("on",), "b": ("on",), "c": ("on",)}

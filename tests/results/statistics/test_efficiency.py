@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from results.statistics.aggregates import study_aggregates
+from results.statistics.collecting import collect
 from results.statistics.efficiency import efficiency_curves, metric_of
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 
 def test_each_point_is_the_aggregate_at_that_point(noisy_data):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from results.statistics.cells import MEAN
+from results.statistics.collecting import collect
 from results.statistics.contrasts import BASE
 from results.statistics.findings import Check, excludes, findings, study_findings
 from results.statistics.intervals import missing_estimate
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 
 def noise(on, game, seed):

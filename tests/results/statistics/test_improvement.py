@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rliable import metrics
 
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.improvement import improvements, probability_of_improvement
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.stratified import packed
 
 whole = st.integers(-2, 2).map(float)  # few values: ties abound

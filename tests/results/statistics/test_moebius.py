@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.contrasts import (
     ADD_ONE_IN,
     BASE,
@@ -15,7 +16,6 @@ from results.statistics.contrasts import (
 )
 from results.statistics.moebius import moebius_terms, moebius_weights, terms_frame
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 THREE = dict.fromkeys("abc", ("on",))
 TERMS = {"": 0.1, "a": 0.3, "b": -0.2, "c": 0.5, "ab": 0.2, "ac": -0.4, "bc": 0.1, "abc": 0.7}

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.judgement import CANNOT_TELL
 from results.statistics.ols import averages, crossing
 from results.statistics.options import Options
-from results.statistics.scores import collect
 
 THREE = dict.fromkeys("abc", ("on",))
 FIVE = dict.fromkeys("abcde", ("on",))

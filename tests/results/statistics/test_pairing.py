@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.options import Options
 from results.statistics.pairing import TOO_FEW_SHARED, Pairing, paired, pairing
-from results.statistics.scores import collect
 
 BASE = frozenset()
 A = frozenset({("a", "on")})

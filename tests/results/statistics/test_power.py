@@ -7,6 +7,7 @@ from scipy import stats
 
 from results.database.records import ImportSourceRecord
 from results.statistics.cells import Cells
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
 from results.statistics.power import (
@@ -16,7 +17,6 @@ from results.statistics.power import (
     questions,
     stated_spread,
 )
-from results.statistics.scores import collect
 from results.statistics.study_power import Asked, pilot_spread, study_power
 
 EFFECT = Question("effect", 2, 2)

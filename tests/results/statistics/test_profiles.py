@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from rliable import library
 
+from results.statistics.collecting import collect
 from results.statistics.options import Options
 from results.statistics.profiles import performance_profiles, shares_above
-from results.statistics.scores import collect
 from results.statistics.stratified import packed
 
 

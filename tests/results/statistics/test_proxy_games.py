@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.game_subsets import best_subsets, log_normalised
 from results.statistics.options import Options
 from results.statistics.proxy_games import fitness, proxy_games
-from results.statistics.scores import collect
 from results.tables import render
 from results.tables.games import proxies_table, subsets_table
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.normalize import Reference
 from results.statistics.options import Options
 from results.statistics.scales import LOG, LOGIT, RANK, Scales, Signs, rescale
-from results.statistics.scores import collect
 
 REFERENCE = Reference("Assault", 200.0, 700.0, "by hand")
 SQUARE = {

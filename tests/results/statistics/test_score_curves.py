@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from results.statistics.collecting import collect
 from results.statistics.options import Options
 from results.statistics.score_curves import MOST_POINTS, score_curves
-from results.statistics.scores import collect
 
 SCORES = {(False, 0): 0.2, (False, 1): 0.6, (True, 0): 1.0, (True, 1): 1.2}
 

@@ -5,16 +5,10 @@ import pandas as pd
 import pytest
 
 from results.database.records import ImportSourceRecord, NormalizationRow
+from results.statistics.collecting import collect
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownGame, UnknownName
-from results.statistics.game_sets import ATARI_100K
 from results.statistics.options import Options
-from results.statistics.scores import (
-    chosen_arms,
-    chosen_games,
-    collect,
-    evaluation_intervals,
-    mean_heights,
-)
+from results.statistics.score_points import evaluation_intervals, mean_heights
 
 
 @pytest.fixture
@@ -277,32 +271,6 @@ def test_a_study_of_raw_returns_only_is_not_sent_to_other_games(make_study, make
     with pytest.raises(UnknownGame) as refused:
         scores.matrices()
     assert "--game" not in str(refused.value)
-
-
-def test_two_versions_of_a_task_are_two_games():
-    known = ("gymnasium:A-v0", "gymnasium:A-v1")
-    assert chosen_games(("gymnasium:A-v0",), known) == ("gymnasium:A-v0",)
-    assert chosen_games(("gymnasium:A-v1",), known) == ("gymnasium:A-v1",)
-
-
-def test_games_are_named_one_by_one_or_in_a_row_or_by_their_set():
-    known = ("james_bond", "Pong", "a,b", *ATARI_100K[:15])
-    assert chosen_games(("Jamesbond,pong",), known) == ("james_bond", "Pong")
-    assert chosen_games(("a,b", "Pong"), known) == ("a,b", "Pong")
-    assert len(chosen_games(("atari100k",), known, partial=True)) == 17
-    assert chosen_games(("atari100k",), ATARI_100K[::-1]) == ATARI_100K
-    with pytest.raises(StatisticsError, match=r"has 17 of the 26 games of atari100k.* Kangaroo"):
-        chosen_games(("atari100k",), known)
-    with pytest.raises(StatisticsError, match="named twice"):
-        chosen_games(("Pong,ALE/Pong-v5",), known)
-
-
-def test_arms_are_named_one_by_one_or_in_a_row():
-    known = ("base", "base+a", "x, y")
-    assert chosen_arms(("base+a,base",), known) == ("base+a", "base")
-    assert chosen_arms(("x, y",), known) == ("x, y",)
-    with pytest.raises(StatisticsError, match="named twice"):
-        chosen_arms(("base,base",), known)
 
 
 def test_the_mean_height_of_a_curve_is_its_area_over_its_width():

@@ -3,9 +3,9 @@
 import pytest
 
 from results.statistics.cells import Cells
+from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.settled import Rule, sequential_looks, verdicts
 
 SEEDS = tuple(range(10))

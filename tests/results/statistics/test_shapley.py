@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.moebius import moebius_weights
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.shapley import (
     players_of,
     shapley_interaction_weights,

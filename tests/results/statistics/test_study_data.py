@@ -7,8 +7,8 @@ from results.database.engine import DatabaseError, open_database
 from results.database.queue import claim, register_worker
 from results.database.records import EpisodeRow, NormalizationRow, RunRecord
 from results.database.store import put_normalization, submit
+from results.statistics.collecting import collect
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.study_data import load
 
 

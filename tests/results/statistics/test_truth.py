@@ -9,12 +9,12 @@ from scipy import stats
 
 from results.statistics.bootstrap import Bootstrap
 from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
 from results.statistics.contrasts import ADD_ONE_IN, BASE, FULL
 from results.statistics.findings import findings
 from results.statistics.intervals import contrast
 from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
-from results.statistics.scores import collect
 from results.statistics.shapley import SHAPLEY
 from results.statistics.simultaneous import adjust, null_of_cells
 
