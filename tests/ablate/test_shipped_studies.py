@@ -7,6 +7,7 @@ import pytest
 
 from ablate.planner import assemble_study, existing_database, make_plan
 from ablate.study_files import find_study, listed_studies
+from agents.modifications import REGISTRY
 
 ROOT = Path(__file__).parent.parent.parent
 STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.toml"))
@@ -37,3 +38,16 @@ def test_the_recorded_runs_of_crazy_climber_are_the_ratio_arm_of_the_factorial(
     assert plan.counts["reused"] == 3
     assert plan.counts["new"] == 9
     assert {run.run.arm for run in plan.runs if not run.to_do} == {"base+ratio"}
+
+
+def test_the_catch_studies_try_every_modification_beside_the_base() -> None:
+    names = ("catch_ablation", "catch_algorithms", "catch_modifications")
+    studies = [assemble_study(find_study(name)).study for name in names]
+    tried = [
+        modification
+        for study in studies
+        for toggle in study.toggles.values()
+        for bundle in toggle.levels.values()
+        for modification in bundle
+    ]
+    assert sorted(tried) == sorted(REGISTRY)
