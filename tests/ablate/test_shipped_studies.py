@@ -42,7 +42,7 @@ def test_the_recorded_runs_of_crazy_climber_are_the_ratio_arm_of_the_factorial(
 
 def test_the_catch_studies_try_every_modification_beside_the_base() -> None:
     names = ("catch_ablation", "catch_algorithms", "catch_modifications")
-    studies = [assemble_study(find_study(name)).study for name in names]
+    studies = [find_study(name).study for name in names]
     tried = [
         modification
         for study in studies
