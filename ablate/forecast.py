@@ -6,6 +6,7 @@ from ablate.speed import Speed
 from agents.config import Budget
 from agents.config import Protocol as GameProtocol
 from agents.cost import estimate_seconds
+from agents.observation import Observation
 from agents.parts import Parts
 from agents.precision import Precision
 from agents.training.environments import Task
@@ -30,15 +31,24 @@ class Forecast:
     ) -> None:
         self._speed, self._tasks = speed, tasks
         self._protocol, self._budget, self._precision = protocol, budget, precision
-        self._estimates: dict[tuple[str, str], float] = {}  # one takes a moment
+        self._known: dict[tuple[str, str], tuple[float, bool]] = {}
+        self._estimates: dict[tuple[str, Observation, int], float] = {}  # one takes a moment
 
     def seconds(self, identity: str, parts: Parts, game: str) -> tuple[float, bool]:
         """Seconds of a run of an arm on a game, and whether they come from measured ones."""
-        measured = self._speed.of(identity, game)
-        if measured is not None:
-            return measured, True
+        if (identity, game) not in self._known:
+            measured = self._speed.of(identity, game)
+            self._known[identity, game] = (
+                (self._estimate(identity, parts, game), False)
+                if measured is None
+                else (measured, True)
+            )
+        return self._known[identity, game]
+
+    def _estimate(self, identity: str, parts: Parts, game: str) -> float:
+        """By arithmetic, which is the same for games that look alike."""
         task = self._tasks[game]
-        key = identity, f"{task.observation} {task.actions}"
+        key = identity, task.observation, task.actions
         if key not in self._estimates:
             self._estimates[key] = estimate_seconds(
                 parts,
@@ -48,4 +58,4 @@ class Forecast:
                 task.actions,
                 self._precision,
             )
-        return self._estimates[key], False
+        return self._estimates[key]

@@ -28,10 +28,11 @@ from agents.parts import Parts
 from agents.precision import Precision
 from agents.training.environments import Task
 from agents.training.recipe import planned_updates
-from results.database import reading, store
+from results.database import store
 from results.database.engine import open_database
 from results.database.errors import StudyConflict
 from results.database.location import database_path
+from results.database.lookup import contents_sha256
 from results.database.records import (
     ArmRecord,
     NormalizationRow,
@@ -233,7 +234,7 @@ def make_plan(assembled: AssembledStudy, engine: Engine | None) -> Plan:
     if engine is not None:
         submitted = _is_submitted(assembled, engine)
         known = store.existing_runs(engine, [run.identity for run in assembled.runs])
-        speed = Speed.measured(engine)
+        speed = Speed(store.measured_seconds(engine))
     forecast = Forecast(
         speed,
         {task.name: task for task in assembled.tasks},
@@ -287,9 +288,10 @@ def _is_submitted(assembled: AssembledStudy, engine: Engine) -> bool:
         StudyError: If other contents are there under its name.
     """
     study = assembled.study
-    if study.name not in set(reading.studies(engine)["name"]):
+    there = contents_sha256(engine, study.name)
+    if there is None:
         return False
-    if reading.load_study(engine, study.name).contents_sha256 != study.contents_sha256:
+    if there != study.contents_sha256:
         raise assembled.file.error(
             "name",
             f"is taken: {study.name} has been submitted to {engine.url.database} with other "

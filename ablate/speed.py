@@ -3,26 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
-from results.database import store
-
 
 @dataclass(frozen=True)
 class Speed:
-    """Mean seconds of finished runs, by arm identity and game."""
+    """Mean seconds of finished runs, by arm identity and game, as `measured_seconds` has them."""
 
     seconds: Mapping[tuple[str, str], float]
-
-    @classmethod
-    def measured(cls, engine: Engine) -> "Speed":
-        """What the finished attempts of a database took."""
-        frame = store.measured_speed(engine)
-        taken: dict[tuple[str, str], list[float]] = {}
-        columns = (frame[name].tolist() for name in ("arm_identity", "game", "seconds"))
-        for arm, game, seconds in zip(*columns, strict=True):
-            taken.setdefault((arm, game), []).append(seconds)
-        return cls({key: sum(times) / len(times) for key, times in taken.items()})
 
     def of(self, identity: str, game: str) -> float | None:
         """Seconds of one run: of this arm on this game, else of this arm on others."""

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from ablate.progress import RunInHand
 from results.database import reading
+from results.database.lookup import study_names
 from results.database.records import RunState
 
 
@@ -46,8 +47,7 @@ class Standing:
         """
         if study is not None:
             return cls(reading.runs(engine, study))
-        names = [str(name) for name in reading.studies(engine)["name"]]
-        frames = [reading.runs(engine, name) for name in names]
+        frames = [reading.runs(engine, name) for name in study_names(engine)]
         if not frames:
             return cls(pd.DataFrame(columns=["run_id", "arm", "game", "state", "seconds"]))
         return cls(pd.concat(frames).drop_duplicates("run_id"))

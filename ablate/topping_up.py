@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from ablate.planner import AssembledStudy
-from results.database import reading, store
+from results.database import store
+from results.database.lookup import study_names
 from results.database.records import (
     LookPurpose,
     LookRecord,
@@ -89,7 +90,7 @@ def top_up(assembled: AssembledStudy, engine: Engine, rule: Rule) -> TopUp:
         DatabaseError: If the database cannot be read.
     """
     study = assembled.study
-    known = study.name in set(reading.studies(engine)["name"])
+    known = study.name in study_names(engine)
     data = load(engine, study.name, curves=()) if known else None
     found = verdicts(study, data, rule)
     most = len(study.seeds)

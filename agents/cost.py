@@ -143,7 +143,7 @@ def update_calls(config: AgentConfig) -> int:
     return 830 + 93 * config.length + 59 * config.horizon + 155 * config.layers
 
 
-PRODUCT_SIZE, PRODUCT_SECONDS, PRODUCT_TRIALS = 1024, 0.05, 3
+PRODUCT_SIZE, PRODUCT_SECONDS, PRODUCT_TRIALS = 1024, 0.02, 3
 
 
 @cache

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from ablate.cli.output import table
 from ablate.cli.status_text import counts_in_words, running_tables, speed, time_left
 from ablate.standing import Standing, last_line
-from results.database import reading
+from results.database.lookup import study_names
 from results.database.records import RunState
 
 LOOK_SHARE = 20.0
@@ -60,7 +60,7 @@ def watch(
 
 
 def _standings(engine: Engine, study: str | None) -> list[tuple[str, Standing]]:
-    names = [study] if study is not None else list(map(str, reading.studies(engine)["name"]))
+    names = [study] if study is not None else study_names(engine)
     return [(name, Standing.read(engine, name)) for name in names]
 
 

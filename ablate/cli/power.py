@@ -9,10 +9,13 @@ from ablate.cli.asking import asks
 from ablate.cli.options import DATABASE, DatabaseOption, JsonOption, StudyNameArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from results.database.records import StudyRecord
     from results.statistics.options import Options
+    from results.statistics.power import Spread
 
 
 @asks
@@ -121,6 +124,7 @@ def planned(study: "StudyRecord", engine: "Engine | None") -> tuple[str, dict[st
     The spread is that of the recorded study with the same games, protocol and budget whose runs
     tell most about it, else that of published curves.
     """
+    from results.database.lookup import begun_alike
     from results.statistics.power import published_spread, questions
 
     every = questions(study)
@@ -128,7 +132,9 @@ def planned(study: "StudyRecord", engine: "Engine | None") -> tuple[str, dict[st
         return "", {}
     if len(study.seeds) < 2:
         return "Detectable: nothing, with one seed there is no interval.", {"seeds": 1}
-    spread = _recorded(study, engine) or published_spread(study.games)
+    spread = published_spread(study.games)
+    if engine is not None and (begun := begun_alike(engine, study.protocol, study.env_frames)):
+        spread = _recorded(study, engine, begun) or spread
     if spread is None:
         return (
             "Detectable: not known, because no study in the database has two finished seeds on "
@@ -146,8 +152,8 @@ def planned(study: "StudyRecord", engine: "Engine | None") -> tuple[str, dict[st
     )
 
 
-def _recorded(study: "StudyRecord", engine: "Engine | None") -> Any:
-    """The best known spread of the runs of this or another study under the same conditions."""
+def _recorded(study: "StudyRecord", engine: "Engine", names: "Sequence[str]") -> "Spread | None":
+    """The best known spread of the runs of those of these studies that have the same games."""
     from results.database import reading
     from results.statistics.errors import StatisticsError
     from results.statistics.options import Options
@@ -155,15 +161,8 @@ def _recorded(study: "StudyRecord", engine: "Engine | None") -> Any:
     from results.statistics.study_power import pilot_spread
 
     best = None
-    names = [] if engine is None else list(reading.studies(engine)["name"])
     for name in names:
-        assert engine is not None
-        other = reading.load_study(engine, name)
-        if (other.protocol, other.env_frames, set(other.games)) != (
-            study.protocol,
-            study.env_frames,
-            set(study.games),
-        ):
+        if set(reading.load_study(engine, name).games) != set(study.games):
             continue
         try:
             spread = pilot_spread(load(engine, name, curves=()), Options(partial=True))
@@ -174,21 +173,22 @@ def _recorded(study: "StudyRecord", engine: "Engine | None") -> Any:
     return best
 
 
-def _plain(value: Any) -> dict[str, Any]:
+def _plain(spread: "Spread") -> dict[str, Any]:
+    """With None for what is not known: JSON has no NaN."""
+    import math
     from dataclasses import asdict
 
-    return {key: _number(one) for key, one in asdict(value).items()}
+    return {
+        key: None if isinstance(one, float) and math.isnan(one) else one
+        for key, one in asdict(spread).items()
+    }
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:
-    return [
-        {str(key): _number(one) for key, one in row.items()}
-        for row in frame.to_dict(orient="records")
-    ]
-
-
-def _number(value: Any) -> Any:
-    """None for what is not known: JSON has no NaN."""
+    """Likewise."""
     import pandas as pd
 
-    return None if pd.isna(value) else value
+    return [
+        {str(key): None if pd.isna(one) else one for key, one in row.items()}
+        for row in frame.to_dict(orient="records")
+    ]

@@ -1,14 +1,56 @@
-"""Finding a study by its name."""
+"""Which studies there are, and the one of a name."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from results.database.engine import read
 from results.database.errors import DatabaseError
-from results.database.schema import Study
+from results.database.records import RunState
+from results.database.schema import Run, Study, StudyRun
+
+
+def study_names(engine: Engine) -> list[str]:
+    """The names of all studies in the order of submission.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    with read(engine) as session:
+        return list(session.scalars(select(Study.name).order_by(Study.id)))
+
+
+def contents_sha256(engine: Engine, name: str) -> str | None:
+    """What tells the contents of the study of that name from others; None if there is none.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    with read(engine) as session:
+        return session.scalar(select(Study.contents_sha256).where(Study.name == name))
+
+
+def begun_alike(engine: Engine, protocol: str, env_frames: int) -> list[str]:
+    """The studies under this protocol and budget of which a run is finished, by submission.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    finished = (
+        select(StudyRun.run_id)
+        .join(Run)
+        .where(StudyRun.study_id == Study.id, Run.state == RunState.FINISHED)
+    )
+    query = (
+        select(Study.name)
+        .where(Study.protocol == protocol, Study.env_frames == env_frames, finished.exists())
+        .order_by(Study.id)
+    )
+    with read(engine) as session:
+        return list(session.scalars(query))
 
 
 def study_named(session: Session, name: str) -> Study:

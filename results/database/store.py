@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -14,7 +13,6 @@ from results.database.clock import Clock, utc_now
 from results.database.columns import EventKind
 from results.database.engine import read, write
 from results.database.errors import DatabaseError, StudyConflict
-from results.database.frames import REAL, TEXT, WHOLE, frame
 from results.database.provenance import CodeRecord, put_code
 from results.database.records import (
     DECLARED,
@@ -29,10 +27,7 @@ from results.database.records import (
 from results.database.schema import Arm, Attempt, Event, Normalization, Run, Study, StudyRun
 from results.database.studies import arm_identities, insert_study
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["StudyConflict", "existing_runs", "measured_speed", "put_normalization", "submit"]
+__all__ = ["StudyConflict", "existing_runs", "measured_seconds", "put_normalization", "submit"]
 
 _BATCH = 500  # SQLite takes at least 999 parameters in one statement
 
@@ -116,8 +111,8 @@ def existing_runs(engine: Engine, identities: Iterable[str]) -> dict[str, RunSta
         }
 
 
-def measured_speed(engine: Engine) -> pd.DataFrame:
-    """How long finished runs took: arm_identity, game, env_frames, seconds.
+def measured_seconds(engine: Engine) -> dict[tuple[str, str], float]:
+    """How long finished runs took on average, by arm identity and game.
 
     A run that went on from a checkpoint tells nothing: its last attempt did only a part of it.
 
@@ -125,15 +120,14 @@ def measured_speed(engine: Engine) -> pd.DataFrame:
         DatabaseError: If the database cannot be read.
     """
     query = (
-        select(Arm.identity, Run.game, Attempt.env_frames, Attempt.seconds)
+        select(Arm.identity, Run.game, func.avg(Attempt.seconds))
         .join_from(Attempt, Run)
         .join(Arm)
         .where(Attempt.state == AttemptState.FINISHED, Attempt.parent_id.is_(None))
-        .order_by(Attempt.id)
+        .group_by(Arm.identity, Run.game)
     )
-    columns = {"arm_identity": TEXT, "game": TEXT, "env_frames": WHOLE, "seconds": REAL}
     with read(engine) as session:
-        return frame(columns, session.execute(query))
+        return {(arm, game): mean for arm, game, mean in session.execute(query)}
 
 
 def put_normalization(engine: Engine, table_id: str, rows: Iterable[NormalizationRow]) -> None:

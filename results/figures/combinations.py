@@ -19,7 +19,8 @@ from results.figures import captions, style
 from results.figures.drawn import Drawn
 from results.figures.found import SCORE, Found
 from results.statistics.additive import Combination, combinations, combinations_frame
-from results.statistics.cells import MEAN, NOT_DEFINED, Item, items
+from results.statistics.cells import MEAN, NOT_DEFINED
+from results.statistics.compared import Item, items
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.findings import excludes
 from results.statistics.options import Options

@@ -10,14 +10,8 @@ from results.figures.drawn import Drawn
 from results.figures.forest import Row, Section
 from results.figures.found import UNIT, Found, in_study
 from results.statistics.cells import MEAN
-from results.statistics.contrasts import (
-    ADD_ONE_IN,
-    BASE,
-    FULL,
-    LEAVE_ONE_OUT,
-    Effect,
-    Interaction,
-)
+from results.statistics.compared import BASE, FULL
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT, Effect, Interaction
 from results.statistics.errors import StatisticsError
 from results.statistics.findings import excludes
 from results.statistics.intervals import Estimate

@@ -14,15 +14,9 @@ from results.figures.drawn import Drawn
 from results.figures.found import UNIT, Found, in_study
 from results.figures.interference_legend import Places
 from results.figures.interference_map import Panel, Tile
-from results.statistics.cells import MEAN, NOT_DEFINED, NOT_IN_STUDY, items
-from results.statistics.contrasts import (
-    ADD_ONE_IN,
-    BASE,
-    FULL,
-    LEAVE_ONE_OUT,
-    Effect,
-    Interaction,
-)
+from results.statistics.cells import MEAN, NOT_DEFINED, NOT_IN_STUDY
+from results.statistics.compared import BASE, FULL, items
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT, Effect, Interaction
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.intervals import Estimate
 from results.statistics.ols import AVERAGED

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cell, items
+from results.statistics.compared import Cell, items
 from results.statistics.shapley import players_of
 
 MOST: Final = 16  # arms; of more only some are shown

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from results.figures import captions, style
 from results.figures.drawn import Drawn
 from results.figures.found import Found
-from results.statistics.cells import Cell, items
+from results.statistics.compared import Cell, items
 from results.statistics.errors import StatisticsError, counted
 from results.statistics.options import Options
 from results.statistics.score_curves import score_curves

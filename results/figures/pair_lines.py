@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from results.figures import style
 from results.figures.drawn import Drawn
 from results.figures.found import Found
-from results.statistics.cells import MEAN, Cell, Item, Weights, items
-from results.statistics.contrasts import BASE, FULL, Interaction
+from results.statistics.cells import MEAN
+from results.statistics.compared import BASE, FULL, Cell, Item, Weights, items
+from results.statistics.contrasts import Interaction
 from results.statistics.errors import StatisticsError, listed
 from results.statistics.intervals import Estimate
 from results.statistics.ols import AVERAGED

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cell, Cells, Weights
+from results.statistics.cells import Cells
+from results.statistics.compared import Cell, Weights
 from results.statistics.contrasts import adjusted
 from results.statistics.intervals import Estimate, missing_estimate
 from results.statistics.judgement import Family

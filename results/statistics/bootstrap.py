@@ -12,7 +12,8 @@ import zlib
 
 import numpy as np
 
-from results.statistics.cells import Cells, Weights
+from results.statistics.cells import Cells
+from results.statistics.compared import Weights
 
 FEWEST = 3  # of two runs there are three resamples, which are no distribution
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.statistics.cells import Cells, Weights
+from results.statistics.cells import Cells
+from results.statistics.compared import Weights
 from results.statistics.contrasts import weight_matrix
 from results.statistics.simultaneous import adjust, null_of_cells, two_sided
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from results.database.records import StudyRecord
 from results.statistics.bounds import ceilings
+from results.statistics.compared import Cell, Weights
 from results.statistics.designs import requested
 from results.statistics.errors import listed
 from results.statistics.intervals import ONE_SEED, Estimate, contrast, missing_estimate
@@ -17,31 +18,6 @@ MEAN = "mean of games"
 NOT_IN_STUDY = "not in the study"  # how the note of a contrast outside the design begins
 NOT_DEFINED = "not defined"  # of one with a cell that a design asks for and that is no agent
 FLOOR = 0.05  # HNS; a cell is on the floor of a game where its mean is at most this
-
-Cell = frozenset[tuple[str, str]]  # (toggle, level) of every toggle that is on
-Weights = Mapping[Cell, float]
-
-
-@dataclass(frozen=True)
-class Item:
-    """A toggle at one level, compared with the toggle off."""
-
-    toggle: str
-    level: str
-    name: str
-
-
-def items(study: StudyRecord) -> tuple[Item, ...]:
-    """Every toggle at every level, in the order of the study."""
-    return tuple(
-        Item(
-            toggle.name,
-            level,
-            toggle.name if len(toggle.levels) == 1 else f"{toggle.name}:{level}",
-        )
-        for toggle in study.toggles
-        for level in toggle.levels
-    )
 
 
 def on_floor(hns: np.ndarray) -> bool:

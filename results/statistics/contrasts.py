@@ -16,7 +16,6 @@ backgrounds counts once; the games are secondary families of their own): p-value
 by Holm, and labels need the simultaneous (max-|t|) interval to exclude 0.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,7 +24,8 @@ import numpy as np
 import pandas as pd
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cell, Cells, Item, Weights, items
+from results.statistics.cells import Cells
+from results.statistics.compared import Cell, Item, Square, Weights, items, squares
 from results.statistics.intervals import Estimate
 from results.statistics.judgement import Evidence, Family
 from results.statistics.scores import Scores
@@ -33,8 +33,6 @@ from results.statistics.simultaneous import Simultaneous, adjust, null_of_cells
 
 ADD_ONE_IN = "add_one_in"
 LEAVE_ONE_OUT = "leave_one_out"
-BASE = "base"
-FULL = "full"
 
 
 @dataclass(frozen=True)
@@ -229,48 +227,6 @@ def interactions_frame(found: Sequence[Interaction]) -> pd.DataFrame:
             for one in found
         ]
     )
-
-
-@dataclass(frozen=True)
-class Square:
-    """The four cells of an interaction."""
-
-    first: Item
-    second: Item
-    background: str
-    neither: Cell
-    only_first: Cell
-    only_second: Cell
-    both: Cell
-
-    @property
-    def cells(self) -> frozenset[Cell]:
-        """What identifies the contrast: the two backgrounds can share it."""
-        return frozenset((self.neither, self.only_first, self.only_second, self.both))
-
-    @property
-    def weights(self) -> Weights:
-        """The contrast of the four."""
-        return {self.both: 1, self.only_first: -1, self.only_second: -1, self.neither: 1}
-
-
-def squares(study: StudyRecord) -> tuple[Square, ...]:
-    """Every pair of items of different toggles, at the base and in the full agent."""
-    full = frozenset((toggle.name, toggle.in_full) for toggle in study.toggles)
-    found = []
-    for first, second in itertools.combinations(items(study), 2):
-        if first.toggle == second.toggle:
-            continue
-        i, j = (first.toggle, first.level), (second.toggle, second.level)
-        rest = frozenset(on for on in full if on[0] not in (first.toggle, second.toggle))
-        for background, neither in ((BASE, frozenset[tuple[str, str]]()), (FULL, rest)):
-            found.append(
-                Square(
-                    first, second, background, neither, neither | {i}, neither | {j},
-                    neither | {i, j},
-                )
-            )  # fmt: skip
-    return tuple(found)
 
 
 def _family(

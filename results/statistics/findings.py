@@ -16,8 +16,9 @@ import pandas as pd
 from results.database.records import StudyRecord
 from results.statistics.bootstrap import Bootstrap
 from results.statistics.calibration import Calibration, calibrate
-from results.statistics.cells import MEAN, Cells, Weights
+from results.statistics.cells import MEAN, Cells
 from results.statistics.collecting import collect
+from results.statistics.compared import Weights
 from results.statistics.contrasts import (
     Effect,
     Interaction,

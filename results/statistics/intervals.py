@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
 ONE_SEED = "one seed: no interval"
 MEANS_ONLY = "a mean over an unknown number of runs: no interval"
@@ -108,7 +108,7 @@ def contrast(
         se=se,
         df=df,
         sd=sd,
-        p=2 * float(stats.t.sf(abs(value) / se, df)),
+        p=t_two_sided(value / se, df),
         mde=minimal_detectable_effect(se, df, alpha=1 - ci),
         fewest=min(counts),
         most=max(counts),
@@ -139,19 +139,32 @@ def _noncentrality(df: int, alpha: float, power: float) -> float:
     # mean over R is a quadrature over the quantiles of R. (scipy's nct is NaN in places.)
     critical = t_quantile(1 - alpha / 2, df)
     nodes, weights = _quadrature()
-    thresholds = critical * np.sqrt(stats.chi2.ppf(nodes, df) / df)
+    thresholds = critical * np.sqrt(chi2_quantile(nodes, df) / df)
 
     def excess(delta: float) -> float:
         found = special.ndtr(delta - thresholds) + special.ndtr(-delta - thresholds)
         return float((weights * found).sum()) - power
 
-    return float(optimize.brentq(excess, 0.0, thresholds.max() + 5))
+    low, high = 0.0, float(thresholds.max()) + 5
+    while low < (middle := (low + high) / 2) < high:  # until no number lies between them
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return high
 
 
 @lru_cache(maxsize=1024)
 def t_quantile(probability: float, df: int) -> float:
     """The quantile of Student's t distribution; it is asked for the same ones again and again."""
-    return float(stats.t.ppf(probability, df))
+    return float(special.stdtrit(df, probability))
+
+
+def t_two_sided(t: float, df: int) -> float:
+    """The probability that Student's t distribution gives values at least as far from 0."""
+    return 2 * float(special.stdtr(df, -abs(t)))
+
+
+def chi2_quantile(probabilities: np.ndarray, df: int) -> np.ndarray:
+    """Quantiles of the χ² distribution."""
+    return np.asarray(2 * special.gammaincinv(df / 2, probabilities))
 
 
 @lru_cache(maxsize=1)

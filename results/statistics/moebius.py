@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cell, Cells, Item, Weights, items
+from results.statistics.cells import Cells
+from results.statistics.compared import Cell, Item, Weights, items
 from results.statistics.intervals import Estimate
 
 

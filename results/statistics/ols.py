@@ -28,44 +28,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from results.database.records import StudyRecord
-from results.statistics.cells import MEAN, NOT_IN_STUDY, Cell, Cells, Item, Weights, items
+from results.statistics.cells import MEAN, NOT_IN_STUDY, Cells
+from results.statistics.compared import Crossing, Item, Weights, crossing
 from results.statistics.contrasts import Effect, Interaction
-from results.statistics.designs import design_cells, design_problem
 from results.statistics.intervals import (
     NO_SPREAD,
     Estimate,
     minimal_detectable_effect,
     missing_estimate,
     t_quantile,
+    t_two_sided,
 )
 from results.statistics.judgement import Evidence, Family
 from results.statistics.simultaneous import Simultaneous, adjust, null_of_model
 
 AVERAGED = "averaged"
-SCREEN = "plackett_burman"
 
 Levels = Mapping[str, str | None]
 """Toggle to the level at which a mean is taken, None for off; other toggles are averaged over."""
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """The crossed design of a study.
-
-    Attributes:
-        design: factorial, fractional or plackett_burman.
-        cells: Every cell that it asks for.
-        items: What its averages compare: toggles at the levels that it crosses.
-        pairs: Whether pair interactions can be told from main effects.
-    """
-
-    design: str
-    cells: tuple[Cell, ...]
-    items: tuple[Item, ...]
-    pairs: bool
 
 
 @dataclass(frozen=True)
@@ -88,24 +71,6 @@ class Averages:
     interactions: tuple[Interaction, ...]
     lack_of_fit: Mapping[str, float]
     bounded: Mapping[str, Mapping[str, int]]
-
-
-def crossing(study: StudyRecord) -> Crossing | None:
-    """The design whose averages a study can give: the largest that it has, or None."""
-    every = items(study)
-    made = {frozenset(arm.toggles.items()) for arm in study.arms}
-    if not study.toggles:
-        return None
-    if not design_problem("factorial", study.toggles):
-        crossed = _cells("factorial", study)
-        if "factorial" in study.designs or made.issuperset(crossed):
-            return Crossing("factorial", crossed, every, pairs=True)
-    in_full = {toggle.name: toggle.in_full for toggle in study.toggles}
-    two_level = tuple(item for item in every if in_full[item.toggle] == item.level)
-    for design in ("fractional", SCREEN):
-        if design in study.designs:
-            return Crossing(design, _cells(design, study), two_level, design != SCREEN)
-    return None
 
 
 def averages(study: StudyRecord, cells: Cells, *, ci: float) -> Averages | None:
@@ -295,7 +260,7 @@ class Fit:
             se=se,
             df=self._df,
             sd=self._sd,
-            p=2 * float(stats.t.sf(abs(value) / se, self._df)),
+            p=t_two_sided(value / se, self._df),
             mde=minimal_detectable_effect(se, self._df, alpha=1 - ci),
             fewest=few,
             most=many,
@@ -337,7 +302,7 @@ class Fit:
         more = model_df - self._df
         if more > 0 and self._df and self._sd > 0 and self._several:
             f = max(model_rss - rss, 0.0) / more / self._sd**2
-            self.lack_of_fit = float(stats.f.sf(f, more, self._df))
+            self.lack_of_fit = float(special.fdtrc(more, self._df, f))
 
     @property
     def _involved(self) -> Weights:
@@ -365,10 +330,6 @@ class _Square:
     @property
     def interaction(self) -> np.ndarray:
         return np.asarray(self.both - self.only_first - self.only_second + self.neither)
-
-
-def _cells(design: str, study: StudyRecord) -> tuple[Cell, ...]:
-    return tuple(frozenset(cell.items()) for cell in design_cells(design, study.toggles))
 
 
 def _bounded(cells: Cells, crossed: Crossing, game: str) -> dict[str, int]:

@@ -20,9 +20,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-from results.statistics.cells import Cell, Cells, Weights
+from results.statistics.cells import Cells
+from results.statistics.compared import Cell, Weights
 from results.statistics.intervals import Estimate, contrast, missing_estimate, t_quantile
 
 TOO_FEW_SHARED = "fewer than two seeds that all its cells have"
@@ -80,7 +81,7 @@ def pairing(cells: Cells, scope: str, *, ci: float) -> Pairing:
         return Pairing(same, same, same, n, c)
     df = (n - 1, (n - 1) * (c - 1))
     f, tail = between / rest, 1 - (1 - ci) / 2
-    low, high = f / stats.f.ppf(tail, *df), f * stats.f.ppf(tail, *df[::-1])
+    low, high = f / special.fdtri(*df, tail), f * special.fdtri(*df[::-1], tail)
     return Pairing(_icc(f, c), _icc(float(low), c), _icc(float(high), c), n, c)
 
 

@@ -21,16 +21,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
 from results.database.records import StudyRecord
-from results.statistics.cells import MEAN, Cells, items
-from results.statistics.contrasts import squares
-from results.statistics.errors import StatisticsError
+from results.statistics.compared import crossing, items, squares
 from results.statistics.intervals import minimal_detectable_effect
 from results.statistics.normalize import game_key
-from results.statistics.ols import crossing
 
 POWER = 0.8
 MOST_SEEDS = 10_000
@@ -163,33 +157,6 @@ def questions(study: StudyRecord) -> tuple[Question, ...]:
         found.append(Question("averaged interaction", weight, cells - 1))
         found.append(Question(f"averaged, first of {several} (Holm)", weight, cells - 1, several))
     return tuple(found)
-
-
-def observed_spread(cells: Cells, *, rho: float, ci: float, source: str) -> Spread:
-    """The spread between seeds on the mean of games, pooled over all cells.
-
-    Args:
-        cells: The cells of a pilot.
-        rho: Correlation of the runs of one seed.
-        ci: Level of the limits.
-        source: Where the cells are from, in words.
-
-    Raises:
-        StatisticsError: if no cell has two seeds, or all seeds are equal.
-    """
-    runs = [cells.runs[cell, MEAN] for cell in cells.arms if len(cells.runs[cell, MEAN]) > 1]
-    df = sum(len(one) - 1 for one in runs)
-    squares_ = math.fsum(float(((one - one.mean()) ** 2).sum()) for one in runs)
-    scale = max((float(np.abs(one).max()) for one in runs), default=0.0)
-    if not df or squares_ <= (1e-12 * scale) ** 2 * df:
-        why = "every arm has one seed" if not df else "all seeds of every arm are equal"
-        raise StatisticsError(
-            f"The spread between seeds is not known from {source}: {why}. Run a pilot of a few "
-            "seeds, or state a standard deviation with --sd."
-        )
-    tail = (1 - ci) / 2
-    low, high = (math.sqrt(squares_ / stats.chi2.ppf(q, df)) for q in (1 - tail, tail))
-    return Spread(math.sqrt(squares_ / df), float(low), float(high), df, rho, source)
 
 
 def stated_spread(sd: float, source: str) -> Spread:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from results.statistics.collecting import collect
 from results.statistics.errors import StatisticsError
@@ -116,7 +115,7 @@ def _curve(rows: pd.DataFrame, arm: str) -> "pd.Series[float]":
 def _rank_correlation(curve: "pd.Series[float]") -> float:
     if curve.nunique() < 2:
         return 0.0  # a flat curve does not increase
-    return float(stats.spearmanr(curve.index.to_numpy(), curve.to_numpy()).statistic)
+    return float(np.corrcoef(np.arange(len(curve)), curve.rank())[0, 1])
 
 
 def _mean(values: list[float]) -> float:

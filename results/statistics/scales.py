@@ -20,11 +20,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
 from results.database.records import StudyRecord
 from results.statistics.bounds import return_bounds
-from results.statistics.cells import MEAN, Cells, Weights
+from results.statistics.cells import MEAN, Cells
+from results.statistics.compared import Weights
 from results.statistics.normalize import Reference
 from results.statistics.scores import Scores
 
@@ -123,7 +124,7 @@ def rescale(returns: np.ndarray, scale: str, game: str, reference: Reference) ->
     bounds = return_bounds(game)
     if scale == RANK:
         ranks = np.full(returns.shape, np.nan)
-        ranks[~np.isnan(returns)] = stats.rankdata(present) / max(len(present), 1)
+        ranks[~np.isnan(returns)] = pd.Series(present).rank() / max(len(present), 1)
         return ranks
     if scale == LOG:
         known = bounds[0] if bounds is not None else reference.random

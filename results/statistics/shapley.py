@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from math import factorial
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cell, Cells, Item, Weights, items
+from results.statistics.cells import Cells
+from results.statistics.compared import Cell, Item, Weights, items
 from results.statistics.contrasts import Effect
 
 SHAPLEY = "shapley"

@@ -4,20 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from results.database.records import StudyRecord
-from results.statistics.cells import Cells
-from results.statistics.errors import counted
-from results.statistics.findings import study_findings
+from results.statistics.cells import MEAN, Cells
+from results.statistics.collecting import collect
+from results.statistics.errors import StatisticsError, counted
+from results.statistics.intervals import chi2_quantile
 from results.statistics.options import Options
-from results.statistics.power import (
-    POWER,
-    Question,
-    Spread,
-    observed_spread,
-    questions,
-)
+from results.statistics.pairing import pairing
+from results.statistics.power import POWER, Question, Spread, questions
 from results.statistics.study_data import StudyData
 
 SEEDS = (2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
@@ -67,13 +64,41 @@ def pilot_spread(data: StudyData, options: Options) -> Spread:
     """The spread between the seeds of a study that has been run, or was imported.
 
     Raises:
-        StatisticsError: as `study_findings` does, or if there is no spread to see.
+        StatisticsError: as `collect` and `Cells.of` do, or if there is no spread to see.
     """
-    found = study_findings(data, options)
-    games = ", ".join(found.cells.compared_games)
+    cells = Cells.of(data.study, collect(data, options))
+    games = ", ".join(cells.compared_games)
     kind = "imported" if data.imported is not None or data.sources else "recorded"
-    source = f"the {kind} runs of {data.study.name} on the mean of {games}{_floors(found.cells)}"
-    return observed_spread(found.cells, rho=found.pairing.rho, ci=options.ci, source=source)
+    source = f"the {kind} runs of {data.study.name} on the mean of {games}{_floors(cells)}"
+    rho = pairing(cells, MEAN, ci=options.ci).rho
+    return observed_spread(cells, rho=rho, ci=options.ci, source=source)
+
+
+def observed_spread(cells: Cells, *, rho: float, ci: float, source: str) -> Spread:
+    """The spread between seeds on the mean of games, pooled over all cells.
+
+    Args:
+        cells: The cells of a pilot.
+        rho: Correlation of the runs of one seed.
+        ci: Level of the limits.
+        source: Where the cells are from, in words.
+
+    Raises:
+        StatisticsError: if no cell has two seeds, or all seeds are equal.
+    """
+    runs = [cells.runs[cell, MEAN] for cell in cells.arms if len(cells.runs[cell, MEAN]) > 1]
+    df = sum(len(one) - 1 for one in runs)
+    squares_ = math.fsum(float(((one - one.mean()) ** 2).sum()) for one in runs)
+    scale = max((float(np.abs(one).max()) for one in runs), default=0.0)
+    if not df or squares_ <= (1e-12 * scale) ** 2 * df:
+        why = "every arm has one seed" if not df else "all seeds of every arm are equal"
+        raise StatisticsError(
+            f"The spread between seeds is not known from {source}: {why}. Run a pilot of a few "
+            "seeds, or state a standard deviation with --sd."
+        )
+    tail = (1 - ci) / 2
+    low, high = np.sqrt(squares_ / chi2_quantile(np.array([1 - tail, tail]), df))
+    return Spread(math.sqrt(squares_ / df), float(low), float(high), df, rho, source)
 
 
 def _floors(cells: Cells) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from results.statistics.bootstrap import FEWEST
 from results.statistics.cells import FLOOR, MEAN
+from results.statistics.compared import SCREEN
 from results.statistics.contrasts import ADD_ONE_IN
 from results.statistics.equal_updates import EqualUpdates
 from results.statistics.errors import counted
 from results.statistics.findings import Findings
 from results.statistics.moebius import Term
-from results.statistics.ols import AVERAGED, SCREEN
+from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
 from results.statistics.scores import Scores
 from results.statistics.shapley import SHAPLEY

@@ -10,13 +10,8 @@ from typing import TypeVar
 import pandas as pd
 
 from results.statistics.cells import MEAN, NOT_IN_STUDY
-from results.statistics.contrasts import (
-    ADD_ONE_IN,
-    BASE,
-    LEAVE_ONE_OUT,
-    Effect,
-    Interaction,
-)
+from results.statistics.compared import BASE
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT, Effect, Interaction
 from results.statistics.errors import StatisticsError
 from results.statistics.findings import (
     Check,

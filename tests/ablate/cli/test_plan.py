@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 from ablate.cli.main import app
 from agents.modifications import REGISTRY
@@ -181,3 +184,26 @@ def test_a_plan_of_designs_without_a_matrix_says_nothing_about_it(ablate, write_
     said = ablate("plan", str(write_study())).stdout
     assert "Design " not in said
     assert "not defined" not in said
+
+
+WITHOUT_FRAMES = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("pandas", "scipy.stats", "scipy.optimize"):
+            raise ImportError(f"{name} must not be imported here")
+sys.meta_path.insert(0, Refuse())
+from ablate.cli.main import run
+run()
+"""
+
+
+def test_a_plan_of_queued_runs_waits_for_no_library_of_tables(ablate, write_study, tmp_path):
+    """Half of its time would be their import."""
+    study = str(write_study())
+    assert ablate("submit", study).exit_code == 0
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FRAMES, "plan", study],
+        cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ},
+    )  # fmt: skip
+    assert "16 queued" in done.stdout

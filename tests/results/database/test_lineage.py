@@ -12,7 +12,7 @@ from results.database.engine import DatabaseError
 from results.database.queue import claim
 from results.database.reading import curve, dreams, evaluations, metrics, run_label, runs
 from results.database.records import EpisodeRow, NormalizationRow
-from results.database.store import existing_runs, measured_speed, put_normalization, submit
+from results.database.store import existing_runs, measured_seconds, put_normalization, submit
 
 SHA = "f" * 64
 
@@ -223,7 +223,7 @@ def test_a_resumed_run_does_not_pass_for_a_fast_one(engine, attempt, make_study)
     first.release("asked to stop")
     attempt().finish(1.0)
     attempt().finish(20.0)
-    assert measured_speed(engine)["seconds"].tolist() == [20.0]
+    assert list(measured_seconds(engine).values()) == [20.0]
     _, records = make_study()
     found = existing_runs(engine, [records[0].identity])[records[0].identity]
     assert (found.attempts, found.state.value) == (2, "finished")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +14,7 @@ from results.database.records import NormalizationRow, RunState, RunStatus, Subm
 from results.database.store import (
     StudyConflict,
     existing_runs,
-    measured_speed,
+    measured_seconds,
     put_normalization,
     submit,
 )
@@ -159,24 +158,12 @@ def test_existing_runs_are_found_among_very_many(engine, make_study, clock, add_
     assert found[runs[-1].identity] == RunStatus(RunState.QUEUED, seconds=None, attempts=0)
 
 
-def test_measured_speed_holds_finished_attempts_only(engine, submitted, add_worker):
-    empty = measured_speed(engine)
-    assert list(empty.columns) == ["arm_identity", "game", "env_frames", "seconds"]
-    assert empty.empty
+def test_measured_seconds_are_those_of_finished_attempts_only(engine, submitted, add_worker):
+    assert measured_seconds(engine) == {}
     first, second = (claim(engine, add_worker()) for _ in range(2))
-    writer = AttemptWriter(engine, first)
-    writer.progress(env_frames=6000, updates=100)
-    writer.finish(30.0)
+    AttemptWriter(engine, first).finish(30.0)
     AttemptWriter(engine, second).fail("boom")
-    expected = pd.DataFrame(
-        {
-            "arm_identity": [submitted.arms[0].identity],
-            "game": [first.game],
-            "env_frames": [6000],
-            "seconds": [30.0],
-        }
-    )
-    pd.testing.assert_frame_equal(measured_speed(engine), expected)
+    assert measured_seconds(engine) == {(submitted.arms[0].identity, first.game): 30.0}
 
 
 def test_a_normalization_table_is_written_once(engine):

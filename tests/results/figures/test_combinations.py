@@ -3,7 +3,7 @@ import pytest
 from results.figures import combinations, draw, style
 from results.figures.combinations import in_order
 from results.statistics.additive import Combination
-from results.statistics.cells import Item
+from results.statistics.compared import Item
 from results.statistics.errors import StatisticsError
 from results.statistics.intervals import Estimate, missing_estimate
 from results.statistics.options import Options

@@ -10,7 +10,8 @@ from results.statistics.additive import (
 )
 from results.statistics.cells import MEAN, Cells
 from results.statistics.collecting import collect
-from results.statistics.contrasts import BASE, cell_interactions
+from results.statistics.compared import BASE
+from results.statistics.contrasts import cell_interactions
 from results.statistics.moebius import moebius_weights
 from results.statistics.options import Options
 

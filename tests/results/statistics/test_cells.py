@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from results.statistics.cells import MEAN, Cells, items, on_floor
+from results.statistics.cells import MEAN, Cells, on_floor
 from results.statistics.collecting import collect
+from results.statistics.compared import items
 from results.statistics.options import Options
 
 

@@ -8,10 +8,9 @@ from statsmodels.stats.multitest import multipletests
 
 from results.statistics.cells import MEAN
 from results.statistics.collecting import collect
+from results.statistics.compared import BASE, FULL
 from results.statistics.contrasts import (
     ADD_ONE_IN,
-    BASE,
-    FULL,
     LEAVE_ONE_OUT,
     effects,
     effects_frame,

@@ -6,7 +6,7 @@ import pytest
 
 from results.statistics.cells import MEAN
 from results.statistics.collecting import collect
-from results.statistics.contrasts import BASE
+from results.statistics.compared import BASE
 from results.statistics.findings import Check, excludes, findings, study_findings
 from results.statistics.intervals import missing_estimate
 from results.statistics.options import Options

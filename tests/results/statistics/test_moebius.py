@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 
 from results.statistics.cells import MEAN, Cells
 from results.statistics.collecting import collect
-from results.statistics.contrasts import (
-    ADD_ONE_IN,
-    BASE,
-    LEAVE_ONE_OUT,
-    cell_effects,
-    cell_interactions,
-)
+from results.statistics.compared import BASE
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT, cell_effects, cell_interactions
 from results.statistics.moebius import moebius_terms, moebius_weights, terms_frame
 from results.statistics.options import Options
 

@@ -7,8 +7,9 @@ from scipy import stats
 
 from results.statistics.cells import MEAN, Cells
 from results.statistics.collecting import collect
+from results.statistics.compared import crossing
 from results.statistics.judgement import CANNOT_TELL
-from results.statistics.ols import averages, crossing
+from results.statistics.ols import averages
 from results.statistics.options import Options
 
 THREE = dict.fromkeys("abc", ("on",))

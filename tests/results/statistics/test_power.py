@@ -12,12 +12,11 @@ from results.statistics.errors import StatisticsError
 from results.statistics.options import Options
 from results.statistics.power import (
     Question,
-    observed_spread,
     published_spread,
     questions,
     stated_spread,
 )
-from results.statistics.study_power import Asked, pilot_spread, study_power
+from results.statistics.study_power import Asked, observed_spread, pilot_spread, study_power
 
 EFFECT = Question("effect", 2, 2)
 PAIR = Question("interaction", 4, 4)

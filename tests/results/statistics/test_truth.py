@@ -10,7 +10,8 @@ from scipy import stats
 from results.statistics.bootstrap import Bootstrap
 from results.statistics.cells import MEAN, Cells
 from results.statistics.collecting import collect
-from results.statistics.contrasts import ADD_ONE_IN, BASE, FULL
+from results.statistics.compared import BASE, FULL
+from results.statistics.contrasts import ADD_ONE_IN
 from results.statistics.findings import findings
 from results.statistics.intervals import contrast
 from results.statistics.ols import AVERAGED
