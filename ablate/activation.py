@@ -2,50 +2,36 @@
 
 A modification declares the curve that shows that it acts, and the value that the curve has all
 along if it does not (`agents.modification.Proof`). A run is submitted with these, so that the
-record tells without the agent.
+record tells without the agent, and judged by them when it is finished. Runs that were finished by
+versions that did not judge are judged here, from their curves.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from ablate.runspec import RunSpec
-from results.database import reading
-
-
-@dataclass(frozen=True)
-class Silent:
-    """A modification that did nothing in a finished run.
-
-    Attributes:
-        metric: The curve that would show it; it is missing, or has never left its idle value.
-    """
-
-    run_id: int
-    arm: str
-    game: str
-    seed: int
-    modification: str
-    metric: str
+from results.database import activation, reading
+from results.database.activation import Silent
 
 
 def silent(engine: Engine, study: str) -> tuple[Silent, ...]:
-    """The modifications that did nothing, run by run in the study's order.
+    """The modifications that did nothing in finished runs.
 
     Runs that were submitted before modifications declared their proofs are not judged.
 
     Raises:
         DatabaseError: If there is no such study, or its data are damaged.
     """
+    judged = activation.silent(engine, study)
     proofs = {
         run_id: RunSpec.from_json(text).proofs
-        for run_id, text in reading.specifications(engine, study).items()
+        for run_id, text in activation.unjudged(engine, study).items()
     }
     if not any(proofs.values()):
-        return ()
+        return judged
     acted = _acted(engine, study, {proof for own in proofs.values() for proof in own.values()})
-    return tuple(
+    return judged + tuple(
         Silent(run["run_id"], run["arm"], run["game"], run["seed"], name, proof[0])
         for run in reading.runs(engine, study).to_dict("records")
         for name, proof in proofs.get(run["run_id"], {}).items()
@@ -61,5 +47,5 @@ def _acted(
     curves = {metric: reading.curve(engine, study, metric) for metric, _ in proofs}
     for metric, idle in proofs:
         curve = curves[metric]
-        found[metric, idle] = {int(run_id) for run_id in curve[curve["value"] != idle]["run_id"]}
+        found[metric, idle] = set(curve["run_id"][curve["value"] != idle].unique().tolist())
     return found

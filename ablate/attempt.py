@@ -212,7 +212,8 @@ class Attempt:
         self._warned = False
 
     def _finish(self, seconds: float) -> None:
-        self._files.forget(self._writer.finish(seconds))
+        proofs = RunSpec.from_json(self._claim.specification).proofs
+        self._files.forget(self._writer.finish(seconds, proofs))
         self._files.clear()
         self._tell("finished", seconds=seconds)
 

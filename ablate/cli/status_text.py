@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.activation import Silent
 from ablate.cli.output import table
 from ablate.progress import counted, duration
 from ablate.standing import Standing, last_line, run_label
+from results.database.activation import Silent
 from results.database.records import RunState, StudyRecord
 from results.database.usage import Usage
 

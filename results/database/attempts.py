@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from results.database import artifacts, checkpoints, curves
+from results.database.activation import NO_PROOFS, Proofs, judge
 from results.database.clock import Clock, utc_now
 from results.database.engine import write
 from results.database.records import (
@@ -166,11 +167,12 @@ class AttemptWriter:
                 self._beat(session, now)
             self._beat_at = now
 
-    def finish(self, seconds: float) -> list[str]:
+    def finish(self, seconds: float, proofs: Proofs = NO_PROOFS) -> list[str]:
         """Ends the attempt and its run as finished, on the disk before it returns.
 
         Args:
             seconds: How long the attempt took.
+            proofs: By which of its curves its modifications are judged.
 
         Returns:
             Paths of the run's checkpoints, which are forgotten now: the caller deletes the files.
@@ -179,6 +181,7 @@ class AttemptWriter:
         with write(self._engine, durable=True) as session:
             self._write_waiting(session, now)
             curves.compact(session, self.claim.attempt_id)
+            judge(session, self.claim.attempt_id, proofs)
             end_attempt(
                 session, self.claim.attempt_id, AttemptState.FINISHED, at=now, seconds=seconds
             )

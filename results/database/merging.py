@@ -23,6 +23,7 @@ from results.database.errors import DatabaseError, StudyConflict
 from results.database.lookup import study_named
 from results.database.records import AttemptState, RunState
 from results.database.schema import (
+    Activation,
     Arm,
     Artifact,
     Attempt,
@@ -238,14 +239,14 @@ class _Merging:
             self._ours.execute(insert(ImportedRun).values(**row))
 
     def _data(self, theirs: int, ours: int) -> None:
-        """Copies the curves, evaluations and artifacts of an attempt, byte for byte."""
+        """Copies what an attempt wrote, byte for byte."""
         chunks = [
             dict(row) | {"attempt_id": ours, "metric_id": self._metric(row["metric_id"])}
             for row in _rows(self._theirs, CurveChunk, CurveChunk.attempt_id == theirs)
         ]
         if chunks:
             self._ours.execute(insert(CurveChunk), chunks)
-        for table in (Evaluation, Artifact):
+        for table in (Evaluation, Artifact, Activation):
             rows = [
                 {name: value for name, value in row.items() if name != "id"} | {"attempt_id": ours}
                 for row in _rows(self._theirs, table, table.attempt_id == theirs)

@@ -8,13 +8,14 @@ may tell why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine, Row, bindparam, text
+from sqlalchemy.orm import Session
 
 from results.database import artifacts
 from results.database.curves import Points, decode, join
@@ -183,6 +184,19 @@ def curve(engine: Engine, study: str, metric: str) -> pd.DataFrame:
     return pd.DataFrame(
         {**columns, "env_frames": points.env_frames, "value": points.values}, copy=False
     )
+
+
+def curves_of(session: Session, attempt_id: int, metrics: Iterable[str]) -> dict[str, Points]:
+    """Those of these curves that an attempt has, with what it went on from."""
+    query = text(
+        "SELECT metric.name, depth, until_env_frames, codec, points, env_frames_data, values_data "
+        "FROM v_lineage JOIN curve_chunk ON curve_chunk.attempt_id = v_lineage.source_id "
+        "JOIN metric ON metric.id = curve_chunk.metric_id "
+        "WHERE v_lineage.attempt_id = :attempt_id AND metric.name IN :metrics "
+        "ORDER BY metric.name, depth DESC, seq"
+    ).bindparams(bindparam("metrics", expanding=True))
+    chunks = session.execute(query, {"attempt_id": attempt_id, "metrics": list(metrics)})
+    return {name: _chained(list(own)) for name, own in groupby(chunks, key=lambda row: row[0])}
 
 
 def metrics(engine: Engine, study: str) -> list[str]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from results.database.columns import Base, EventKind, PrimaryKey, StudyKey, flag
 from results.database.records import AttemptState, LookPurpose, RunState
 
-SCHEMA_VERSION = "0005"  # the newest migration; a test compares it with the migrations
+SCHEMA_VERSION = "0006"  # the newest migration; a test compares it with the migrations
 APPLICATION_ID = 0x41424C54  # "ABLT" in the file's header: the file is ours
 MOST_LOSSES = 5  # a run that lost so many attempts is failed, not queued again
 
@@ -489,6 +489,20 @@ class CurveChunk(Base):
     last_env_frames: Mapped[int]
     env_frames_data: Mapped[bytes]
     values_data: Mapped[bytes]
+
+
+class Activation(Base):
+    """Whether a modification did anything in a finished attempt, by what the attempt recorded.
+
+    `metric` is the curve that shows it.
+    """
+
+    __tablename__ = "activation"
+
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"), primary_key=True)
+    modification: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str]
+    acted: Mapped[bool] = mapped_column(flag("acted"))
 
 
 class Evaluation(Base):

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from ablate import planner
 from ablate.activation import silent
 from ablate.planner import assemble_study
 from ablate.runspec import RunSpec
 from agents.training.reports import EpisodeResult, Evaluation, Metrics, Report
+from results.database import queue
+from results.database.engine import read, write
 
 PROOFS = {
     "random_shift": ("random_shift/inputs_changed", 0.0),
@@ -72,10 +74,50 @@ def test_a_run_that_is_not_finished_is_not_judged(submitted) -> None:
 
 
 def test_a_run_from_before_there_were_proofs_is_not_judged(parsed, engine) -> None:
-    text = RunSpec.from_json(assemble_study(parsed()).runs[0].specification).to_json()
-    values = json.loads(text)
+    spec = RunSpec.from_json(assemble_study(parsed()).runs[0].specification)
+    values = json.loads(spec.to_json())
     del values["proofs"]
     assert RunSpec.from_json(json.dumps(values)).proofs == {}
+
+
+def test_a_run_that_an_earlier_version_finished_is_judged_by_its_curves(work, submitted) -> None:
+    work(training(shifted=0.0, every=32.0))
+    judged = silent(submitted, "mini")
+    with write(submitted) as session:
+        session.execute(text("DELETE FROM activation"))
+    assert judged
+    assert silent(submitted, "mini") == judged
+
+
+def test_how_a_finished_study_stands_is_said_without_reading_its_curves(work, submitted) -> None:
+    work(training(shifted=0.0, every=32.0))
+    judged = silent(submitted, "mini")
+    with write(submitted) as session:
+        session.execute(text("DELETE FROM curve_chunk"))
+    assert silent(submitted, "mini") == judged
+
+
+def test_what_acted_before_the_checkpoint_that_a_run_went_on_from_has_acted(submitted) -> None:
+    """One modification acts before the checkpoint, one after it in what was lost, one never."""
+    proofs = {"early": ("a", 0.0), "lost": ("b", 0.0), "never": ("c", 0.0)}
+    worker = queue.register_worker(submitted, device="cpu", slot=0)
+    claim = queue.claim(submitted, worker)
+    assert claim is not None
+    first = queue.AttemptWriter(submitted, claim)
+    first.log({"a": 0.5, "b": 0.0, "c": 0.0}, 100)
+    first.checkpoint(1000, "one.pt", "0" * 64, 10)
+    first.log({"a": 0.0, "b": 0.5, "c": 0.0}, 1100)
+    first.release("stopped")
+    again = queue.claim(submitted, worker)
+    assert again is not None
+    assert again.run_id == claim.run_id
+    second = queue.AttemptWriter(submitted, again)
+    second.resume(again.checkpoints[0])
+    second.log({"a": 0.0, "b": 0.0, "c": 0.0}, 2000)
+    second.finish(3.0, proofs)
+    with read(submitted) as session:
+        rows = session.execute(text("SELECT modification, acted FROM activation")).all()
+    assert dict(rows) == {"early": True, "lost": False, "never": False}
 
 
 def test_status_says_which_toggles_did_nothing(work, ablate, monkeypatch) -> None:

@@ -39,13 +39,13 @@ def test_the_command_that_an_old_database_asks_for_mends_it(old, ablate):
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"Copied to {old.with_name('ablate.schema-0001.sqlite')}",
-        f"{old}: schema 0001 is now 0005.",
+        f"{old}: schema 0001 is now 0006.",
     ]
     assert ablate("status", "--db", str(old)).exit_code == 0
     again = ablate("db", "upgrade", "--db", str(old))
     assert (again.exit_code, again.stdout) == (
         0,
-        f"{old} has schema 0005 already: nothing to do.\n",
+        f"{old} has schema 0006 already: nothing to do.\n",
     )
 
 

@@ -72,7 +72,7 @@ def test_the_database_of_another_program_is_refused_and_left_alone(path):
 def test_a_newer_schema_is_refused_with_both_versions(path, engine: Engine):
     with write(engine) as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0007'"))
-    with pytest.raises(DatabaseError, match=r"schema 0007.*knows 0005.*Upgrade ablate"):
+    with pytest.raises(DatabaseError, match=r"schema 0007.*knows 0006.*Upgrade ablate"):
         open_database(path)
 
 

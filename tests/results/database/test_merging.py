@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from results.database import imports, reading
+from results.database.activation import silent
 from results.database.attempts import AttemptWriter
 from results.database.engine import open_database, write
 from results.database.errors import DatabaseError, StudyConflict
@@ -48,7 +49,7 @@ def train(engine, runs: int, *, value: float = 1.0, skip: int = 0) -> None:
         writer.log({"loss": value / 2}, 6000)
         writer.artifact("dreams", 6000, {})
         writer.evaluation(6000, [EpisodeRow(0, value, 9, False)], "argmax", True)
-        writer.finish(5.0)
+        writer.finish(5.0, {"shift": ("shifted", 0.0)})
 
 
 def shown(engine, study="smoke"):
@@ -61,6 +62,7 @@ def shown(engine, study="smoke"):
         runs[[*kept, "env_frames", "seconds"]].to_csv(),
         curve.drop(columns="run_id").to_csv(),
         episodes.drop(columns="run_id").to_csv(),
+        [dataclasses.replace(one, run_id=0) for one in silent(engine, study)],
     )
 
 
