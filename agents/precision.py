@@ -5,8 +5,9 @@ case. With "bf16" the products and convolutions take and give bfloat16 numbers, 
 exponents of fp32 and 8 bits of mantissa, so no loss needs scaling; they sum in fp32.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Literal
 
@@ -29,16 +30,38 @@ def arithmetic(precision: Precision, device: torch.device) -> AbstractContextMan
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
+_KEPT: ContextVar[dict[int, tuple[Tensor, Tensor]] | None] = ContextVar("kept", default=None)
+"""The weights of a rollout with their casts, by what Python calls the weight's identity."""
+
+
 @contextmanager
 def casts_kept() -> Iterator[None]:
     """Within it every weight is cast once: for rollouts, whose steps use the same ones."""
     before = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(True)
+    token = _KEPT.set({})
     try:
         yield
     finally:
+        _KEPT.reset(token)
         torch.clear_autocast_cache()
         torch.set_autocast_cache_enabled(before)
+
+
+def cast_once(weight: Tensor, dtype: torch.dtype, lay_out: Callable[[Tensor], Tensor]) -> Tensor:
+    """A weight's numbers in another dtype, without gradient; laid out anew where it is kept.
+
+    Args:
+        weight: Stays as it is while casts are kept.
+        dtype: Of the cast.
+        lay_out: Puts a cast that will be used often in another order in memory.
+    """
+    kept = _KEPT.get()
+    if kept is None:
+        return weight.detach().to(dtype)
+    if id(weight) not in kept:  # the weight is held too: an identity may be given anew otherwise
+        kept[id(weight)] = weight, lay_out(weight.detach().to(dtype))
+    return kept[id(weight)][1]
 
 
 def as_cast_before(device: torch.device) -> AbstractContextManager[object]:
@@ -55,6 +78,11 @@ def product_dtype(weight: Tensor) -> torch.dtype:
     if weight.dtype == torch.float32 and torch.is_autocast_enabled(weight.device.type):
         return torch.get_autocast_dtype(weight.device.type)
     return weight.dtype
+
+
+def as_products_take(x: Tensor) -> Tensor:
+    """The same numbers as products would take them here and now: cast once for several layers."""
+    return x.to(product_dtype(x))
 
 
 def at_least_fp32(x: Tensor) -> Tensor:

@@ -72,6 +72,9 @@ class Agent:
             self.explorer = parts.exploration.build(
                 parts.behaviour, config, choices, losses, streams, device
             )
+        if precision == "bf16" and self._device.type == "cpu":
+            for optimiser in self.optimisers:
+                optimiser.in_one_pass()
         self._activity: dict[str, tuple[int, int]] = {}  # actions replaced, actions taken
 
     def train_world_model(self, batch: Batch) -> tuple[Posteriors, dict[str, Tensor]]:

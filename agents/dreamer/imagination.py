@@ -18,7 +18,7 @@ from agents.config import AgentConfig
 from agents.dreamer.distributions import straight_through_sample
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Posteriors, WorldModel
-from agents.precision import casts_kept
+from agents.precision import as_products_take, casts_kept
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Trajectory:
     """A rollout, real or dreamed, in the standard alignment.
 
     Attributes:
-        feat: [H+1, N, F], features of z_0..z_H.
+        feat: [H+1, N, F], features of z_0..z_H; dreamed ones as products take them.
         action: [H, N, A], action[t] is taken in feat[t].
         reward: [H, N], reward[t] = r(z_{t+1}).
         disc: [H, N], in [0, 1]; disc[t] is the discount of z_{t+1}, gamma inside.
@@ -103,12 +103,12 @@ class Imagination:
         uniforms: Mapping[str, Tensor],
     ) -> Trajectory:
         state, model = self.start.state, self.world_model
-        feats, actions = [state.feat], []
+        feats, actions = [as_products_take(state.feat)], []
         with casts_kept():
             for latent, choice in zip(uniforms[LATENT], uniforms[ACTION], strict=True):
-                action = policy(state.feat, choice)
+                action = policy(feats[-1], choice)
                 state = step(state, action, latent)
-                feats.append(state.feat)
+                feats.append(as_products_take(state.feat))
                 actions.append(action)
         feat = torch.stack(feats)
         reward = model.reward(feat).squeeze(-1)

@@ -17,7 +17,9 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from agents.config import AgentConfig
-from agents.dreamer.convolutions import by_phases, channels_last, next_to_pixels
+from agents.dreamer import products
+from agents.dreamer.convolutions import by_phases, channels_last, next_to_pixels, transposed
+from agents.dreamer.products import Linear
 from agents.observation import Observation
 from agents.precision import at_least_fp32, product_dtype
 
@@ -52,9 +54,9 @@ def glorot_(weight: Tensor, fan_in: int, fan_out: int, generator: torch.Generato
         return weight.uniform_(-limit, limit, generator=generator)
 
 
-def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> Linear:
     """A Glorot-initialised linear layer; the global generator is not touched."""
-    layer: nn.Linear = skip_init(nn.Linear, inputs, outputs)
+    layer: Linear = skip_init(Linear, inputs, outputs)
     glorot_(layer.weight, inputs, outputs, generator)
     nn.init.zeros_(layer.bias)
     return layer
@@ -63,15 +65,6 @@ def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
 def convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
     """A Glorot-initialised convolution of stride 2 without padding, in channels-last memory."""
     layer: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, kernel, stride=2)
-    _initialise(layer, generator)
-    return layer
-
-
-def transposed(
-    inputs: int, outputs: int, kernel: int, generator: torch.Generator
-) -> nn.ConvTranspose2d:
-    """The transposed convolution to match."""
-    layer: nn.ConvTranspose2d = skip_init(nn.ConvTranspose2d, inputs, outputs, kernel, stride=2)
     _initialise(layer, generator)
     return layer
 
@@ -97,9 +90,10 @@ class MLP(nn.Module):
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """Maps features to raw outputs: logits or means."""
         *hidden, last = self.layers
+        rows = x.flatten(0, -2)  # what is changed in place is then no view, which costs copies
         for layer in hidden:
-            x = F.elu(layer(x), inplace=True)
-        return at_least_fp32(last(x))
+            rows = F.elu(layer(rows), inplace=True)
+        return torch.unflatten(at_least_fp32(last(rows)), 0, x.shape[:-1])
 
 
 class Encoder(nn.Module):
@@ -173,7 +167,7 @@ class LastConvolution(nn.Module):
         patches = torch.stack(
             [x[:, i : i + k, j : j + k] for i in (0, 2) for j in (0, 2)], 1
         )  # [N, 4, k, k, inputs]
-        flat = F.linear(patches.flatten(2), weight.flatten(1), self.bias)
+        flat = products.linear(patches.flatten(2), weight.flatten(1), self.bias)
         return torch.unflatten(flat, 1, (2, 2)).permute(0, 3, 1, 2)
 
 
@@ -191,9 +185,26 @@ class FirstTransposed(nn.Module):
 
     def forward(self, x: Float[Tensor, "N inputs"]) -> Float[Tensor, "N outputs k k"]:
         """Spreads each vector over a kernel x kernel image, in channels-last memory."""
-        flat = F.linear(x, self.weight)
-        image = flat.view(len(x), self.kernel, self.kernel, -1) + self.bias.to(flat.dtype)
-        return image.permute(0, 3, 1, 2)
+        flat = products.linear(x, self.weight)
+        image = flat.view(len(x), self.kernel, self.kernel, -1).permute(0, 3, 1, 2)
+        return image + self.bias.to(flat.dtype)[:, None, None]
+
+
+class MiddleTransposed(nn.Module):
+    """A Glorot-initialised transposed convolution of stride 2, in channels-last memory."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> None:
+        super().__init__()
+        layer: nn.ConvTranspose2d = skip_init(
+            nn.ConvTranspose2d, inputs, outputs, kernel, stride=2
+        )
+        _initialise(layer, generator)
+        assert layer.bias is not None
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
+        """More than doubles the resolution: H = 2 (h - 1) + kernel."""
+        return transposed(x, self.weight, self.bias)
 
 
 class LastTransposed(nn.Module):
@@ -256,7 +267,7 @@ def image_decoder(
     project = linear(config.feat, width, generator)
     spread = FirstTransposed(width, channels[0], kernels[0], generator)
     middle = [
-        transposed(m, n, kernel, generator)
+        MiddleTransposed(m, n, kernel, generator)
         for (m, n), kernel in zip(pairwise(channels), kernels[1:-1], strict=True)
     ]
     last = LastTransposed(channels[-1], observation.shape[0], kernels[-1], generator)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents.config import AgentConfig
+from agents.dreamer import products
 from agents.dreamer.deferred import DeferredLinear
 from agents.dreamer.distributions import one_hot_sample, straight_through_sample
 from agents.dreamer.networks import GRUCell, linear
@@ -136,8 +137,8 @@ class RSSM(nn.Module):
         to_stoch, to_action = torch.split(self.img_in.weight, [flat, action.shape[-1]], 1)
         to_deter, to_embed = torch.split(self.obs_out.weight, [self.deter, embed.shape[-1]], 1)
         keep = (1.0 - is_first).unsqueeze(-1)
-        from_action = F.linear(action * keep, to_action, self.img_in.bias)
-        from_embed = F.linear(embed, to_embed, self.obs_out.bias)
+        from_action = products.linear(action * keep, to_action, self.img_in.bias)
+        from_embed = products.linear(embed, to_embed, self.obs_out.bias)
         keeps, draws = keep.unbind(1), uniforms.unbind(1)
 
         def every_step(bias: Tensor) -> Tensor:

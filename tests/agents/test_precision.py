@@ -6,7 +6,13 @@ from agents.dreamer.agent import Agent
 from agents.dreamer.imagination import Imagination
 from agents.observation import ATARI
 from agents.parts import Parts
-from agents.precision import arithmetic, at_least_fp32, casts_kept, product_dtype
+from agents.precision import (
+    arithmetic,
+    at_least_fp32,
+    cast_once,
+    casts_kept,
+    product_dtype,
+)
 from agents.streams import Streams
 
 ACTIONS, CPU = 5, torch.device("cpu")
@@ -91,6 +97,40 @@ def test_products_are_bf16_within_the_arithmetic_and_nowhere_else():
     with arithmetic("fp32", CPU):
         assert layer(x).dtype == torch.float32
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_dream_shows_heads_and_actor_numbers_that_are_cast_already(random_batch, uniforms):
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        agent = made(precision, "micro")
+        start, _ = agent.train_world_model(random_batch(2, 6))
+        shapes = agent.behaviour.uniforms_shapes(12)
+        draws = {owner: uniforms(*shape) for owner, shape in shapes.items()}
+        with arithmetic(precision, CPU):
+            dream = Imagination(agent.world_model, start).dream(agent.behaviour.act, draws)
+        assert dream.feat.dtype == dtype
+        assert dream.reward.dtype == dream.disc.dtype == torch.float32
+
+
+def test_a_weight_is_cast_once_in_a_rollout_and_no_other_weight_is_taken_for_it():
+    laid_out = []
+
+    def lay_out(cast):
+        laid_out.append(cast)
+        return cast
+
+    def cast_of(number):  # a weight that nobody else holds: its identity can be given again
+        return cast_once(torch.full((2, 2), float(number)), torch.bfloat16, lay_out)
+
+    weight = torch.ones(2, 2)
+    assert cast_once(weight, torch.bfloat16, lay_out).dtype == torch.bfloat16
+    assert not laid_out
+    with casts_kept():
+        kept = [cast_once(weight, torch.bfloat16, lay_out) for _ in range(3)]
+        assert len(laid_out) == 1
+        assert all(one is kept[0] for one in kept)
+        assert [float(cast_of(number).mean()) for number in range(20)] == list(range(20))
+    weight.fill_(5.0)
+    assert float(cast_once(weight, torch.bfloat16, lay_out).mean()) == 5.0
 
 
 def test_at_least_fp32_raises_and_never_lowers():

@@ -8,6 +8,7 @@ from agents.dreamer.convolutions import (
     by_phases,
     channels_last,
     next_to_pixels,
+    transposed,
 )
 
 
@@ -91,3 +92,19 @@ def test_in_bf16_the_gradients_are_those_of_the_phases(half, outputs):
     for exact, rounded in zip(*found, strict=True):
         scale = float(exact.abs().max())
         torch.testing.assert_close(rounded.float(), exact, rtol=2**-8, atol=2**-9 * scale)
+
+
+@pytest.mark.parametrize("kernel", [5, 6])
+def test_in_bf16_a_transposed_convolution_learns_what_it_learns_in_fp32(kernel):
+    # small whole numbers: every sum is one that bf16 holds, so both are exact
+    generator, size, found = torch.Generator().manual_seed(12), 2 * 3 + kernel, []
+    values = [
+        torch.randint(-1, 2, shape, generator=generator).float()
+        for shape in ((2, 3, 4, 4), (3, 2, kernel, kernel), (2,), (2, 2, size, size))
+    ]
+    for dtype in (torch.float32, torch.bfloat16):
+        x, weight, bias, gradient = (value.to(dtype) for value in values)
+        laid = gradient.contiguous(memory_format=torch.channels_last)
+        found.append(gradients(transposed, x, weight, bias, laid))
+    assert {value.dtype for value in found[1]} == {torch.bfloat16}
+    assert all(torch.equal(single, half.float()) for single, half in zip(*found, strict=True))

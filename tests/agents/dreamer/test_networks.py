@@ -14,9 +14,9 @@ from agents.dreamer.networks import (
     FirstTransposed,
     GRUCell,
     LastTransposed,
+    MiddleTransposed,
     convolution,
     linear,
-    transposed,
 )
 from agents.observation import ATARI, Observation
 
@@ -35,7 +35,7 @@ def noise(*shape):
     [
         (lambda g: linear(300, 200, g), 300, 200),
         (lambda g: convolution(8, 24, 4, g), 8 * 16, 24 * 16),
-        (lambda g: transposed(24, 8, 5, g), 24 * 25, 8 * 25),
+        (lambda g: MiddleTransposed(24, 8, 5, g), 24 * 25, 8 * 25),
         (lambda g: FirstTransposed(64, 12, 5, g), 64 * 25, 12 * 25),
         (lambda g: LastTransposed(48, 2, 6, g), 48 * 36, 2 * 36),
     ],

@@ -26,10 +26,13 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("clip", [100.0, 2.0])
 @pytest.mark.parametrize("decay", [1e-6, 0.01, 0.0])
-def test_a_step_clips_then_decays_then_descends_by_adam(clip, decay):
+@pytest.mark.parametrize("in_one_pass", [False, True])
+def test_a_step_clips_then_decays_then_descends_by_adam(clip, decay, in_one_pass):
     lr, eps = 0.1, 1e-5
     values = parameters()
     optimiser = Optimiser(values, lr, agent_config("micro", clip=clip, decay=decay))
+    if in_one_pass:
+        optimiser.in_one_pass()
     expected = [p.detach().clone() for p in values]
     first = [torch.zeros_like(p) for p in expected]
     second = [torch.zeros_like(p) for p in expected]
@@ -81,3 +84,25 @@ def test_other_parameters_in_the_loss_get_no_gradient():
     values, stranger = parameters(), nn.Parameter(torch.ones(2, dtype=torch.float64))
     Optimiser(values, 0.1, agent_config("micro")).step((values[1] * stranger).sum())
     assert stranger.grad is None
+
+
+def test_in_one_pass_the_moments_are_the_same_and_a_restored_optimiser_goes_on_in_it():
+    found = []
+    for in_one_pass in (False, True):
+        values = [nn.Parameter(p.detach().float()) for p in parameters()]
+        optimiser = Optimiser(values, 1e-4, agent_config("micro"))
+        restored = Optimiser(values, 1e-4, agent_config("micro"))
+        if in_one_pass:
+            optimiser.in_one_pass()
+            restored.in_one_pass()
+        optimiser.step(loss_with_gradient(values, GRADIENTS[0]))
+        restored.load_state_dict(optimiser.state_dict())
+        restored.step(loss_with_gradient(values, GRADIENTS[1]))
+        assert [group["fused"] or False for group in restored.adam.param_groups] == [in_one_pass]
+        moments = [restored.adam.state[p] for p in values]
+        found.append(([p.detach() for p in values], moments))
+    (values, moments), (others, their_moments) = found
+    for one, other in zip(moments, their_moments, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("exp_avg", "exp_avg_sq"))
+    for value, other in zip(values, others, strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-6, atol=0)
