@@ -20,7 +20,6 @@ from agents.training import loop
 from agents.training.evaluation import evaluate
 from agents.training.process import set_up_process
 from agents.training.replay import Replay
-from agents.training.reports import Evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +43,6 @@ CATCH_BUDGET = Budget(env_frames=64_000, prefill_frames=12_000)  # 16,000 agent 
 COLOUR = CATCH | {"length": 8, "env_frames_per_update": 8, "pretrain_world_model_updates": 200}
 COLOUR_BUDGET = Budget(env_frames=8_000, prefill_frames=2_000)
 EPISODES = 200
-ON_THE_WAY = 40_000  # env_frames, where the base is not at its best yet
 
 
 class ColourMatch(gymnasium.Env):
@@ -81,18 +79,11 @@ def learn(monkeypatch, settings, game, budget, seed, modifications=()):
     """Trains; the mean returns of argmax and of sampled play, and the seconds of CPU."""
     runs, begin = [], loop.Run.begin
     monkeypatch.setattr(loop.Run, "begin", lambda *args: runs.append(begin(*args)) or runs[-1])
-    protocol = Protocol(
-        evaluate_every=ON_THE_WAY,
-        evaluation_episodes=EPISODES,
-        evaluation_policy="sample",
-        final_evaluation_episodes=1,
-    )
+    protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1)
     parts, started = assemble(agent_config("tiny", **settings), modifications), time.process_time()
     means = {}
-    for report in loop.train(parts, game=game, seed=seed, protocol=protocol, budget=budget):
-        if isinstance(report, Evaluation) and not report.final:
-            on_the_way = np.mean([episode.episode_return for episode in report.episodes])
-            means[f"sample at {report.env_frames}"] = on_the_way
+    for _ in loop.train(parts, game=game, seed=seed, protocol=protocol, budget=budget):
+        pass
     seconds = time.process_time() - started
     (run,) = runs
     for policy in ("argmax", "sample"):
@@ -134,46 +125,13 @@ LEARNERS = {
 """Other learners of the behaviour, to lay beside the base's; the rates are the base's."""
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", LEARNERS)
-def test_another_learner_catches_more_than_random_play(monkeypatch, name, seed):
+def test_another_learner_catches_it_too(monkeypatch, name):
+    # three seeds of each, at 40,000 frames, are the study catch_algorithms
     learner = REGISTRY[name].model_validate(LEARNERS[name])
-    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, seed, [learner])
-    assert argmax > -0.6
-    assert sampled > -0.6
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_with_resets_it_catches_more_than_random_play(monkeypatch, seed):
-    resets = REGISTRY["resets"].model_validate({})
-    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, seed, [resets])
-    assert argmax > -0.6
-    assert sampled > -0.6
-
-
-OTHERS = {
-    "replay_ratio": {"env_frames_per_update": 16.0},
-    "adaptive_ratio": {"lowest": 16.0},
-    "pretraining": {"updates": 500},
-    "random_shift": {"pad": 1},
-    "intensity": {},
-    "cutout": {"size": 8},
-    "epsilon_greedy": {},
-    "plan2explore": {"until": 24_000},
-    "self_predictive": {},
-    "contrastive": {"pad": 3},
-}
-"""The others, at their defaults but for what would not fit 32 pixels and 64,000 frames."""
-VALIDATED = {"adaptive_ratio": {"validation_fraction": 0.15}}
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_with_any_other_it_catches_more_than_random_play(monkeypatch, name):
-    other = REGISTRY[name].model_validate(OTHERS[name])
-    settings = CATCH | VALIDATED.get(name, {})
-    argmax, sampled, _ = learn(monkeypatch, settings, "Catch", CATCH_BUDGET, 0, [other])
-    assert argmax > -0.6
-    assert sampled > -0.6
+    argmax, sampled, _ = learn(monkeypatch, CATCH, "Catch", CATCH_BUDGET, 0, [learner])
+    assert argmax >= 0.9
+    assert sampled >= 0.85
 
 
 def test_it_does_not_when_the_actions_of_the_replay_are_shuffled(monkeypatch):
