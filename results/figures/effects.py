@@ -50,8 +50,8 @@ def draw_effects(data: StudyData, options: Options) -> Drawn:
         for kind, title in EFFECTS.items()
     ]
     caption = (
-        f"Effects of the toggles, largest first. Circles: mean of the games{found.per_seed()}; "
-        f"small marks: each game alone. A positive effect helps. {found.caption()}"
+        f"Effects of the toggles, largest first. {_marks(found)}A positive effect helps. "
+        f"{found.caption()}"
     )
     return _drawn(
         found,
@@ -76,10 +76,10 @@ def draw_interactions(data: StudyData, options: Options) -> Drawn:
         )
     sections, left_out = _fitting(_interaction_sections(found), columns=options.columns)
     caption = (
-        f"Interactions of pairs of toggles, largest first. {left_out}Circles: mean of the "
-        f"games{found.per_seed()}; small marks: each game alone. Positive: two toggles give more "
-        "together than their effects add up to. A word needs the simultaneous interval to exclude "
-        "0; 'turns' marks a pair whose sign is the opposite on another scale of the returns. "
+        f"Interactions of pairs of toggles, largest first. {left_out}{_marks(found)}Positive: two "
+        "toggles give more together than their effects add up to. A word needs the simultaneous "
+        "interval to exclude 0; 'turns' marks a pair whose sign is the opposite on another scale "
+        "of the returns. "
         f"{found.caption()}"
     )
     return _drawn(
@@ -90,6 +90,13 @@ def draw_interactions(data: StudyData, options: Options) -> Drawn:
         title="Interactions of pairs",
         caption=caption,
     )
+
+
+def _marks(found: Found) -> str:
+    """What the circles and small marks are; of one game there are circles only."""
+    if len(found.scores.games) == 1:
+        return ""
+    return f"Circles: mean of the games{found.per_seed()}; small marks: each game alone. "
 
 
 def _drawn(

@@ -76,7 +76,7 @@ def draw(
 
     Args:
         sections: From the top; empty ones are left out.
-        games: All games, in the order of their colours.
+        games: All games, in the order of their colours. One alone is what the circles are.
         unit: Of the scale, in words.
         interval: What the thick lines are; "" where there are none.
         note: The lines at the foot.
@@ -167,7 +167,7 @@ def _move_title_to_the_margin(axes: Axes, widths: float) -> None:
 def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str]) -> None:
     if row.mde is not None and math.isfinite(row.mde):
         axes.barh(place, 2 * row.mde, left=-row.mde, height=1.0, color=BAND, zorder=0, gid="mde")
-    for index, game in enumerate(games):
+    for index, game in enumerate(_apart(games)):
         if game in row.games and math.isfinite(row.games[game]):
             axes.plot(
                 row.games[game], place + 0.26 + _offset(index, len(games)),
@@ -191,6 +191,11 @@ def _draw_row(axes: Axes, place: int, row: Row, games: Sequence[str]) -> None:
         row.estimate, height, "o", color="white", markeredgecolor=style.BLACK,
         markeredgewidth=1.1, markersize=4.6, zorder=6, gid="estimate",
     )  # fmt: skip
+
+
+def _apart(games: Sequence[str]) -> Sequence[str]:
+    """The games that have marks of their own beside the circle of their mean."""
+    return games if len(games) > 1 else ()
 
 
 def _offset(index: int, games: int) -> float:
@@ -243,7 +248,8 @@ def _handles(
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], marker="o", linestyle="", color="white", markeredgecolor=style.BLACK,
-            markeredgewidth=1.1, markersize=4.6, label="mean of the games",
+            markeredgewidth=1.1, markersize=4.6,
+            label="mean of the games" if _apart(games) else games[0],
         )
     ]  # fmt: skip
     if interval:
@@ -259,7 +265,7 @@ def _handles(
             [], [], marker=style.series_marker(index), linestyle="",
             color=style.series_color(index), **HOLLOW, label=game,
         )
-        for index, game in enumerate(games)
+        for index, game in enumerate(_apart(games))
         if any(game in row.games for row in rows)
     ]  # fmt: skip
     return handles

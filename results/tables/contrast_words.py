@@ -35,14 +35,22 @@ def about_all(data: StudyData, scores: Scores, options: Options) -> str:
     return captions.paragraph(
         captions.compared(data, scores, options),
         captions.normalised(scores),
-        f"The mean of games is {'' if scores.means else 'one value per seed, '}over "
-        f"{', '.join(scores.matrices().games)}.",
+        _about_the_mean(scores),
         sure,
         captions.restricted(scores.matrices()),
         f"Floor: games on which a cell's mean is at most {FLOOR} on that scale; a "
         "floor can hide an effect and feign an interaction, and so can a ceiling (within 5% of "
         "the highest return there is).",
     )
+
+
+def _about_the_mean(scores: Scores) -> str:
+    """What the mean of games is over; empty where there is one game, which is its own mean."""
+    games = scores.matrices().games
+    if len(scores.games) == 1:
+        return ""
+    per_seed = "" if scores.means else "one value per seed, "
+    return f"The mean of games is {per_seed}over {', '.join(games)}."
 
 
 def about_kinds(kinds: Sequence[str], found: Findings) -> str:
@@ -103,14 +111,16 @@ def about_families(found: Findings) -> str:
     }
     if not sizes:
         return ""
+    several = len(found.scores.games) > 1
     families = [
-        f"the {size} {'averaged interactions' if averaged else 'interactions'} of the mean over "
-        "games"
+        f"the {size} {'averaged interactions' if averaged else 'interactions'}"
+        + " of the mean over games" * several
         for averaged, size in sorted(sizes.items())
     ]
     return (
         "Simultaneous intervals (max-|t|, simulated) and p-values (Holm) are over "
-        f"{' and, apart, '.join(families)}; games are secondary, each its own family."
+        f"{' and, apart, '.join(families)}"
+        f"{'; games are secondary, each its own family' * several}."
     )
 
 

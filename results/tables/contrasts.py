@@ -65,7 +65,7 @@ def effects_table(data: StudyData, options: Options) -> Table:
         for of, effects in versions
         for row in _by_item(effects, kinds)
     ]
-    rows.sort(key=lambda row: [MEAN, AT_EQUAL_UPDATES, *scores.games].index(row[0]))
+    rows = _arranged(rows, scores.games)
     return Table(
         kind="effects",
         title=f"Effects of the toggles: {data.study.name}",
@@ -111,8 +111,8 @@ def interactions_table(data: StudyData, options: Options) -> Table:
         for of, interactions in versions
         for one, same in _shown_interactions(interactions, toggles=len(data.study.toggles))
     ]
-    rows += [(MEAN, _term_row(one, pairs=pairs)) for one in _shown_terms(found.terms)]
-    rows.sort(key=lambda row: [MEAN, AT_EQUAL_UPDATES, *scores.games].index(row[0]))
+    rows += [(one.scope, _term_row(one, pairs=pairs)) for one in _shown_terms(found.terms)]
+    rows = _arranged(rows, scores.games)
     return Table(
         kind="interactions",
         title=f"Interactions of the toggles: {data.study.name}",
@@ -151,6 +151,19 @@ def interactions_table(data: StudyData, options: Options) -> Table:
             blocks=_blocks([scope for scope, _ in rows]),
         ),
     )
+
+
+def _arranged(
+    rows: Sequence[tuple[str, tuple[Entry, ...]]], games: Sequence[str]
+) -> list[tuple[str, tuple[Entry, ...]]]:
+    """The rows by their scope: the mean of games, at equal updates, then each game.
+
+    Of one game the mean is that game, and is shown once, under its name.
+    """
+    order = [MEAN, AT_EQUAL_UPDATES, *games]
+    if len(games) == 1:
+        order = [*games, AT_EQUAL_UPDATES]
+    return sorted((row for row in rows if row[0] in order), key=lambda row: order.index(row[0]))
 
 
 def _at_equal_updates(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
@@ -296,11 +309,16 @@ def _interaction_notes(found: Findings, one: Interaction) -> Iterator[str]:
 
 
 def _shown_terms(terms: Sequence[Term]) -> list[Term]:
-    """The higher terms on the mean of games that are clearest of 0, in the order of the study."""
-    mean = [one for one in terms if one.scope == MEAN]
+    """The higher terms that are clearest of 0 on the mean of games, in the order of the study.
+
+    Those of one game alone are shown where it is the only one.
+    """
+    games = {one.scope for one in terms if one.scope != MEAN}
+    shown = [one for one in terms if len(games) == 1 or one.scope == MEAN]
+    mean = [one for one in shown if one.scope == MEAN]
     clearest = sorted(mean, key=lambda one: (math.isnan(one.estimate.p), one.estimate.p))
     kept = {one.names for one in clearest[:MOST_TERMS]}
-    return [one for one in mean if one.names in kept]
+    return [one for one in shown if one.names in kept]
 
 
 def _term_row(one: Term, *, pairs: bool) -> tuple[Entry, ...]:

@@ -54,6 +54,18 @@ def test_games_are_small_marks_in_their_own_colour():
     assert pong[0].get_markersize() < drawn(figure, "estimate")[0].get_markersize()
 
 
+def test_of_one_game_the_circles_are_the_game_and_need_no_small_marks(words_of):
+    row = Row("large", 0.9, (0.6, 1.2), games={"Pong": 0.9})
+    with style.house_style():
+        figure = forest.draw(
+            [Section("A title", [row])], games=("Pong",), unit="HNS", interval="", note=""
+        )
+    assert len(drawn(figure, "estimate")) == 1
+    assert drawn(figure, "game Pong") == []
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["Pong"]
+
+
 def test_the_band_of_what_cannot_be_detected_is_symmetric_about_zero():
     bands = [p for p in figure_of().axes[0].patches if p.get_gid() == "mde"]
     assert [(b.get_x(), b.get_x() + b.get_width()) for b in bands] == [(-0.5, 0.5)] * 2

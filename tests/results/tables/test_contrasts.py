@@ -8,6 +8,8 @@ from results.statistics.options import Options
 from results.tables import build
 
 TWO = {"a": ("on",), "b": ("on",)}
+THREE = TWO | {"c": ("on",)}
+GAMES = ("Assault", "Pong")
 
 
 def texts(table):
@@ -185,14 +187,28 @@ def test_cells_that_are_no_agents_are_not_defined(make_study, make_data):
     assert other[3] != "-"
 
 
+def test_of_one_game_the_mean_is_shown_once_under_its_name(make_study, make_data):
+    for kind in ("effects", "interactions"):
+        one = build(kind, make_data(make_study(THREE, games=("Assault",)), planted), Options())
+        assert {row[0] for row in texts(one)} == {"Assault"}
+        assert "mean of games" not in one.caption.lower()
+        assert "mean over games" not in one.caption
+        both = build(kind, make_data(make_study(THREE, games=GAMES), planted), Options())
+        assert next(row[0] for row in texts(both)) == "mean of games"
+        assert "The mean of games is one value per seed" in both.caption
+        if kind == "interactions":
+            alone = [row[1] for row in texts(one)]
+            assert alone == [row[1] for row in texts(both) if row[0] == "mean of games"]
+
+
 def test_arms_with_more_updates_are_shown_at_equal_updates_too(make_study, make_data):
-    data = make_data(make_study(TWO, games=("Assault",)), planted)
+    data = make_data(make_study(TWO, games=GAMES), planted)
     twice = [200 if arm in ("base+b", "full") else 100 for arm in data.runs["arm"]]
     uneven = dataclasses.replace(data, runs=data.runs.assign(updates=twice))
     for kind in ("effects", "interactions"):
         table = build(kind, uneven, Options())
         scopes = list(dict.fromkeys(row[0] for row in texts(table)))
-        assert scopes == ["mean of games", "mean at equal updates", "Assault"]
+        assert scopes == ["mean of games", "mean at equal updates", "Assault", "Pong"]
         assert "had made 100 updates" in table.caption
         assert "mean at equal updates" in set(table.frame["scope"])
         assert "equal updates" not in build(kind, data, Options()).caption
@@ -202,7 +218,7 @@ def test_arms_with_more_updates_are_shown_at_equal_updates_too(make_study, make_
 
 
 def test_a_mean_at_equal_updates_over_fewer_games_says_so(make_study, make_data):
-    data = make_data(make_study(TWO, games=("Assault", "Pong")), planted)
+    data = make_data(make_study(TWO, games=GAMES), planted)
     twice = [200 if arm in ("base+b", "full") else 100 for arm in data.runs["arm"]]
     late = (data.evaluations["game"] == "Pong") & (data.evaluations["env_frames"] < 400_000)
     uneven = dataclasses.replace(
