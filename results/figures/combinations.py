@@ -26,7 +26,7 @@ from results.statistics.findings import excludes
 from results.statistics.options import Options
 from results.statistics.study_data import StudyData
 
-COLUMN_INCHES: Final = 0.36  # at most
+COLUMN_INCHES: Final = 0.7  # at most
 PER_STRIP: Final = 32
 MOST_SHOWN: Final = 64
 BARS_INCHES: Final = 1.45

@@ -7,7 +7,7 @@ from typing import Final
 
 from results.figures import style
 
-LARGE_FROM: Final = 4  # toggles; from here the mean gets a wide panel of its own
+LARGE_FROM: Final = 4  # toggles; from here, or alone, the first panel is wide
 TITLE: Final = 0.26  # inches above a panel
 LEGEND: Final = 2.2  # inches beside a wide panel
 SMALL_LEGEND: Final = 1.36  # inches below small panels: five lines of marks
@@ -47,7 +47,7 @@ class Geometry:
         left = 0.12 + 0.055 * max(map(len, toggles))
         if page < style.TWO_COLUMNS:
             return cls._one_column(left, toggles, NOTE + note, page)
-        if len(toggles) >= LARGE_FROM:
+        if len(toggles) >= LARGE_FROM or panels == 1:
             return cls._large(panels, left, toggles, NOTE + note)
         return cls._small(panels, left, toggles, NOTE + note)
 
@@ -87,7 +87,7 @@ class Geometry:
 
     @classmethod
     def _large(cls, panels: int, left: float, toggles: Sequence[str], note: float) -> "Geometry":
-        """The mean in a wide panel with the legend at its side; the games below, three a row."""
+        """The first panel wide, with the legend at its side; the others below, three a row."""
         per_row, gap = 3, 0.14
         big = min(3.75, style.TWO_COLUMNS - left - LEGEND)
         size = (style.TWO_COLUMNS - left - 0.05 - gap * (per_row - 1)) / per_row

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from results.figures import style
 from results.figures.interference_layout import Geometry, label_size
 
 SIX = ("augmentation", "ratio", "reset", "ppo", "plan2explore", "spr")
@@ -44,3 +45,11 @@ def test_rows_are_named_at_the_left_margin_alone():
 def test_names_are_turned_only_where_they_do_not_fit():
     assert label_size(("ratio", "reset"), tile_points=50) == (7.0, False)
     assert label_size(("augmentation", "ratio"), tile_points=25)[1]
+
+
+@pytest.mark.parametrize("toggles", [2, 3])
+def test_one_panel_alone_has_more_than_half_of_the_page(toggles):
+    alone = Geometry.of(1, ["toggle"] * toggles)
+    assert alone.panel(0)[2] > style.TWO_COLUMNS / 2
+    assert Geometry.of(2, ["toggle"] * toggles).panel(0)[2] < style.TWO_COLUMNS / 3
+    assert alone.legend[0] > alone.panel(0)[0] + alone.panel(0)[2]
