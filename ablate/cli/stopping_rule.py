@@ -64,7 +64,8 @@ def stated(rule: "Rule", most: int) -> str:
     return (
         "Rule: seeds are added until a group-sequential permutation test tells the two arms of "
         f"an effect apart. {end} The probability of any false claim is at most {1 - rule.ci:.2g} "
-        "over all looks and effects, if the rule was fixed before the first look."
+        "over all looks and effects (shared by the open effects, Holm), if the rule was fixed "
+        "before the first look."
     )
 
 

@@ -105,7 +105,8 @@ def _rule_in_words(look: LookRecord) -> str:
         )
     return (
         f"a group-sequential permutation test tells the arms of an effect{effects} apart, looking "
-        f"every {look.batch} seeds at a joint level of {1 - look.ci:.2g}"
+        f"every {look.batch} seeds at a joint level of {1 - look.ci:.2g} shared by the open "
+        "effects (Holm)"
     )
 
 

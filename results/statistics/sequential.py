@@ -17,13 +17,14 @@ seen among them: the level stays exact (the seen one is like any other under the
 The test of AdaStop (Mathieu et al., "AdaStop: adaptive statistical testing for sound comparisons
 of Deep RL agents", arXiv 2306.10882) for one pair of arms, with α spent evenly over the looks.
 Seeds are treated as independent across arms; where runs of one seed resemble each other, the
-test rejects more rarely.
+test rejects more rarely. Several pairs are tested together by `step_down`.
 """
 
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,35 +70,72 @@ def looks(
         ValueError: If the shapes differ, a score is not finite, there are more batches than
             planned, or alpha is no probability.
     """
+    return nested_looks(first, second, planned=planned, alphas=(alpha,), seed=seed)[0]
+
+
+def nested_looks(
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    planned: int,
+    alphas: Sequence[float],
+    seed: int = 0,
+) -> tuple[tuple[Look, ...], ...]:
+    """Tests at several levels, each of them exact, so that what one rejects all higher ones do.
+
+    A higher level by itself need not: having spent more at an early look, it may have less left
+    for a later one. So each one starts from what the level below lets cross.
+
+    Args:
+        first: [batches, seeds], as `looks`.
+        second: [batches, seeds].
+        planned: Batches at most.
+        alphas: The levels, from the lowest on.
+        seed: Of the draw of ways to deal.
+
+    Returns:
+        Per level, its looks.
+
+    Raises:
+        ValueError: As `looks`.
+    """
     if first.ndim != 2 or first.shape != second.shape or not 0 <= len(first) <= planned:
         raise ValueError(
             f"two arms of at most {planned} equal batches, not {first.shape} and {second.shape}"
         )
-    if not (np.isfinite(first).all() and np.isfinite(second).all() and 0 < alpha < 1):
+    levels_hold = all(0 < alpha < 1 for alpha in alphas) and list(alphas) == sorted(alphas)
+    if not (np.isfinite(first).all() and np.isfinite(second).all() and levels_hold):
         raise ValueError("scores must be finite, and alpha between 0 and 1")
     batches, size = first.shape
     if not batches:
-        return ()
+        return ((),) * len(alphas)
     pooled = np.concatenate([first, second], axis=1)
     dealt = _dealt(size, planned, seed)
-    sums = np.cumsum([signs @ scores for signs, scores in zip(dealt, pooled, strict=False)], 0)
+    signed = np.cumsum([signs @ scores for signs, scores in zip(dealt, pooled, strict=False)], 0)
+    statistics = np.abs(signed)
     tolerance = 1e-9 * float(np.abs(pooled).sum())  # equal sums may differ in their last bits
-    crossed = np.zeros(sums.shape[1], dtype=bool)
+    p = [float(np.mean(row >= row[0] - tolerance)) for row in statistics]
+    below = np.zeros(statistics.shape, dtype=bool)  # what has crossed at the level below
     found = []
-    for k, signed in enumerate(sums, start=1):
-        statistic = np.abs(signed)
-        boundary = _boundary(statistic, crossed, alpha * k / planned)
-        crossed |= statistic > boundary + tolerance
-        found.append(
-            Look(
-                look=k,
-                seeds=k * size,
-                difference=float(signed[0]) / (k * size),
-                boundary=boundary / (k * size),
-                p=float(np.mean(statistic >= statistic[0] - tolerance)),
-                rejected=bool(crossed[0]),
+    for alpha in alphas:
+        crossed = np.zeros(statistics.shape[1], dtype=bool)
+        own = []
+        for k, statistic in enumerate(statistics, start=1):
+            crossed |= below[k - 1]
+            boundary = _boundary(statistic, crossed, alpha * k / planned)
+            crossed |= statistic > boundary + tolerance
+            below[k - 1] = crossed
+            own.append(
+                Look(
+                    look=k,
+                    seeds=k * size,
+                    difference=float(signed[k - 1, 0]) / (k * size),
+                    boundary=boundary / (k * size),
+                    p=p[k - 1],
+                    rejected=bool(crossed[0]),
+                )
             )
-        )
+        found.append(tuple(own))
     return tuple(found)
 
 
@@ -124,11 +162,13 @@ def batches_of(
 
 def _boundary(statistic: np.ndarray, crossed: np.ndarray, share: float) -> float:
     """The largest statistic that may not be exceeded, so that at most `share` have crossed."""
-    left = np.sort(statistic[~crossed])[::-1]
+    left = statistic[~crossed]
     allowed = math.floor(share * len(statistic) + 1e-9) - int(crossed.sum())
-    return float(left[max(allowed, 0)])
+    place = len(left) - 1 - max(allowed, 0)
+    return float(np.partition(left, place)[place])
 
 
+@lru_cache(maxsize=4)
 def _dealt(size: int, planned: int, seed: int) -> list[np.ndarray]:
     """Per batch, [ways, 2 size]: +1 where a score goes to the second arm; the seen way first."""
     ways = math.comb(2 * size, size)

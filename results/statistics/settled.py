@@ -7,13 +7,15 @@ the study has. Two rules answer it:
              the spread between seeds only, not at the effect; still the interval is computed as
              if the number of seeds had been fixed, so that its coverage is approximate: stopping
              where the spread happens to look small makes it cover somewhat less than it says.
-    claims   the group-sequential permutation test (`sequential`) says that the arms differ, the
-             level being shared evenly by the questions (Bonferroni). This one may be claimed.
+    claims   the group-sequential permutation test (`sequential`) says that the arms differ, at a
+             level that all questions share and claims set free (`step_down`). This one may be
+             claimed.
 
 A question that no rule answers is open until the study has no more seeds.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +26,11 @@ from results.statistics.collecting import collect
 from results.statistics.contrasts import Effect, cell_effects, effect_cells
 from results.statistics.errors import IncompleteStudy, StatisticsError, UnknownName, nearest
 from results.statistics.options import Options
-from results.statistics.sequential import Look, batches_of, can_reject, looks
+from results.statistics.sequential import Look, batches_of, can_reject, nested_looks
+from results.statistics.step_down import claimed, levels
 from results.statistics.study_data import StudyData
+
+NOT_EVERY_GAME = "not every game has a run of every arm yet"
 
 FEWEST = 3
 """Seeds per batch, at least: two have hardly a spread, and the test could not reject."""
@@ -41,7 +46,7 @@ class Rule:
         effects: Toggles (with their level, where they have several) whose effects are asked
             for; empty asks for all.
         batch: Seeds per look.
-        ci: Level of the intervals; 1 − ci is shared by the tests.
+        ci: Level of the intervals; 1 − ci is the joint level of the tests.
     """
 
     width: float | None
@@ -97,18 +102,11 @@ def verdicts(study: StudyRecord, data: StudyData | None, rule: Rule) -> tuple[Ve
         )
     cells, found = _effects(study, data, rule)
     asked = _asked(study, rule)
-    alpha = (1 - rule.ci) / len(asked)
-    planned = len(study.seeds) // rule.batch
-    if rule.width is None and not can_reject(rule.batch, planned, alpha):
-        raise StatisticsError(
-            f"No scores could ever settle a claim of study {study.name}: {planned} looks after "
-            f"{rule.batch} seeds each are too few for {len(asked)} effects at a joint level of "
-            f"{1 - rule.ci:.2g}. Write more seeds into the study file, look after more (--batch), "
-            "or name the effects that matter with --effect."
-        )
+    if rule.width is None:
+        return _claims(study, asked, cells, rule)
     by_question = {(effect.kind, effect.name): effect for effect in found}
     return tuple(
-        _verdict(study, question, cells, by_question.get(question[:2]), rule, alpha)
+        _verdict(question, *_narrow(by_question.get(question[:2]), rule.width, rule))
         for question in asked
     )
 
@@ -152,25 +150,14 @@ def _effects(
     return cells, tuple(effect for effect in found if effect.scope == MEAN)
 
 
-def _verdict(
-    study: StudyRecord,
-    question: Question,
-    cells: Cells | None,
-    effect: Effect | None,
-    rule: Rule,
-    alpha: float,
-) -> Verdict:
+def _verdict(question: Question, settled: bool, why: str) -> Verdict:
     kind, name, without, with_it = question
-    if cells is None or effect is None:
-        settled, why = False, "not every game has a run of every arm yet"
-    elif rule.width is not None:
-        settled, why = _narrow(effect, rule.width, rule)
-    else:
-        settled, why = _claimed(study, cells, (without, with_it), rule, alpha)
     return Verdict(name, kind, (without, with_it), settled, why)
 
 
-def _narrow(effect: Effect, width: float, rule: Rule) -> tuple[bool, str]:
+def _narrow(effect: Effect | None, width: float, rule: Rule) -> tuple[bool, str]:
+    if effect is None:
+        return False, NOT_EVERY_GAME
     estimate = effect.estimate
     if math.isnan(estimate.low):
         return False, estimate.note
@@ -180,28 +167,49 @@ def _narrow(effect: Effect, width: float, rule: Rule) -> tuple[bool, str]:
     return enough and seen < width, told
 
 
-def _claimed(
-    study: StudyRecord, cells: Cells, arms: tuple[str, str], rule: Rule, alpha: float
-) -> tuple[bool, str]:
-    found = sequential_looks(study, cells, arms, rule, alpha)
-    if not found:
-        return False, f"fewer than {rule.batch} seeds have every game"
-    last = found[-1]
-    crossed = next((one for one in found if one.rejected), None)
-    if crossed is not None:
-        return True, (
-            f"{crossed.difference:+.2f} at {crossed.seeds} seeds, beyond the boundary "
-            f"{crossed.boundary:.2f}"
+def _claims(
+    study: StudyRecord, asked: Sequence[Question], cells: Cells | None, rule: Rule
+) -> tuple[Verdict, ...]:
+    """What the permutation tests of all questions, taken together, may claim."""
+    alphas = levels(len(asked), 1 - rule.ci)
+    planned = len(study.seeds) // rule.batch
+    if not can_reject(rule.batch, planned, alphas[0]):
+        raise StatisticsError(
+            f"No scores could ever settle a claim of study {study.name}: {planned} looks after "
+            f"{rule.batch} seeds each are too few for {len(asked)} effects at a joint level of "
+            f"{1 - rule.ci:.2g}. Write more seeds into the study file, look after more (--batch), "
+            "or name the effects that matter with --effect."
         )
-    return False, (
-        f"{last.difference:+.2f} at {last.seeds} seeds, within the boundary {last.boundary:.2f}"
+    if cells is None:
+        return tuple(_verdict(question, False, NOT_EVERY_GAME) for question in asked)
+    tested = {one: sequential_looks(study, cells, one[2:], rule, alphas) for one in asked}
+    settled = claimed(
+        {one: [bool(own) and own[-1].rejected for own in found] for one, found in tested.items()}
+    )
+    shared = len(asked) - len(settled)  # the level is, by those that are open
+    return tuple(
+        _verdict(one, one in settled, _claim(tested[one], one in settled, shared, rule))
+        for one in asked
     )
 
 
+def _claim(found: Sequence[tuple[Look, ...]], settled: bool, shared: int, rule: Rule) -> str:
+    """The numbers behind a claim, or behind there being none, at the level in force."""
+    if not found[0]:
+        return f"fewer than {rule.batch} seeds have every game"
+    if settled:
+        one = next(look for own in found for look in own if look.rejected)
+        return (
+            f"{one.difference:+.2f} at {one.seeds} seeds, beyond the boundary {one.boundary:.2f}"
+        )
+    one = found[-shared][-1]
+    return f"{one.difference:+.2f} at {one.seeds} seeds, within the boundary {one.boundary:.2f}"
+
+
 def sequential_looks(
-    study: StudyRecord, cells: Cells, arms: tuple[str, str], rule: Rule, alpha: float
-) -> tuple[Look, ...]:
-    """The looks at two arms, on the mean of games, as far as both have whole batches."""
+    study: StudyRecord, cells: Cells, arms: Sequence[str], rule: Rule, alphas: Sequence[float]
+) -> tuple[tuple[Look, ...], ...]:
+    """Per level, the looks at two arms on the mean of games, as far as both have whole batches."""
     cell_of = {name: cell for cell, name in cells.arms.items()}
     chains = [
         batches_of(
@@ -218,7 +226,6 @@ def sequential_looks(
         for arm in arms
     ]
     both = min(map(len, chains))
-    if not both:
-        return ()
-    first, second = (np.array(chain[:both]) for chain in chains)
-    return looks(first, second, planned=len(study.seeds) // rule.batch, alpha=alpha)
+    first, second = (np.array(chain[:both]).reshape(both, rule.batch) for chain in chains)
+    planned = len(study.seeds) // rule.batch
+    return nested_looks(first, second, planned=planned, alphas=alphas)

@@ -63,7 +63,8 @@ def test_an_interval_that_is_not_there_is_not_narrow(study, make_data, additive_
 
 def test_the_test_works_on_the_means_over_games_in_the_order_of_the_seeds(study, half):
     cells = Cells.of(study, collect(half, Options(partial=True)))
-    (look,) = sequential_looks(study, cells, ("base", "base+strong"), Rule(width=None), 0.05)
+    arms = ("base", "base+strong")
+    ((look,),) = sequential_looks(study, cells, arms, Rule(width=None), (0.05,))
     by_hand = [
         cells.mean(frozenset(toggles), "mean of games") for toggles in [{("strong", "on")}, ()]
     ]
@@ -75,16 +76,25 @@ def test_the_level_is_shared_by_the_questions_that_are_asked(study, half, monkey
     import results.statistics.settled as module
 
     seen = []
-    real = module.looks
+    real = module.nested_looks
 
-    def spy(*args, planned, alpha):
-        seen.append((planned, alpha))
-        return real(*args, planned=planned, alpha=alpha)
+    def spy(*args, planned, alphas):
+        seen.append((planned, *alphas))
+        return real(*args, planned=planned, alphas=alphas)
 
-    monkeypatch.setattr(module, "looks", spy)
+    monkeypatch.setattr(module, "nested_looks", spy)
     verdicts(study, half, Rule(width=None))
     verdicts(study, half, Rule(width=None, effects=("none",)))
-    assert seen == [(2, pytest.approx(0.025))] * 2 + [(2, pytest.approx(0.05))]
+    assert seen[:2] == [(2, pytest.approx(0.025), pytest.approx(0.05))] * 2
+    assert seen[2:] == [(2, pytest.approx(0.05))]
+
+
+def test_what_is_open_after_a_claim_is_tested_at_the_level_that_the_claim_set_free(study, half):
+    """Beside a settled question, an open one has the boundary that it would have alone."""
+    together = {one.name: one for one in verdicts(study, half, Rule(width=None))}
+    (alone,) = verdicts(study, half, Rule(width=None, effects=("none",)))
+    assert together["strong"].settled
+    assert together["none"].why == alone.why
 
 
 def test_two_arms_are_one_question_however_it_is_asked(make_study):
