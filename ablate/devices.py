@@ -115,6 +115,17 @@ def make_slots(words: str | None, per_gpu: int, devices: Sequence[Device]) -> Sl
     return Slots(chosen, sum(chosen.values()))
 
 
+def crowded(slots: Slots) -> str:
+    """What to say of more workers on the CPU than it has cores; empty where there are not."""
+    workers, cores = min(slots.per_device.get(CPU, 0), slots.total), default_slots()
+    if workers <= cores:
+        return ""
+    return (
+        f"{workers} workers share {cores} {'core' if cores == 1 else 'cores'}, so that each run "
+        "takes longer and they do not end sooner. Without --slots there is one worker per core."
+    )
+
+
 def default_slots() -> int:
     """One slot per physical core that this process may use."""
     cores = [psutil.cpu_count(logical=False), _allowed_cores(), quota_cores(CPU_QUOTA)]

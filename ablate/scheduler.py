@@ -236,9 +236,10 @@ class Scheduler:
         if self._told_to_stop_at is None:
             self._told_to_stop_at = now
             if self._workers and self._problem is None:
+                why = "" if self._interrupts else ", as --until says"
                 again = " Ctrl-C again stops them at once." if self._interrupts else ""
                 self._display.say(
-                    "Stopping: the workers save their runs and hand them back to the queue."
+                    f"Stopping{why}: the workers save their runs and hand them back to the queue."
                     f"{again}"
                 )
             for worker in self._workers.values():

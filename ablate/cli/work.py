@@ -127,7 +127,7 @@ class Staffing:
 def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) -> "Outcome":
     from rich.console import Console
 
-    from ablate.devices import ThisMachine, make_slots
+    from ablate.devices import ThisMachine, crowded, make_slots
     from ablate.placement import Placement
     from ablate.progress import display_for
     from ablate.provenance import code_here
@@ -147,6 +147,8 @@ def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) 
     until = None if staffing.until is None else parse_until(staffing.until, now).timestamp()
     devices = ThisMachine()
     slots = make_slots(staffing.slots, staffing.slots_per_gpu, devices.look())
+    if crowd := crowded(slots):
+        typer.echo(f"Note: {crowd}", err=True)
     placement = Placement(engine, devices, slots, round(staffing.min_free_gb * 1e9))
     return Scheduler(
         engine,

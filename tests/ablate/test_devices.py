@@ -9,6 +9,7 @@ from ablate.devices import (
     Slots,
     SlotsError,
     ThisMachine,
+    crowded,
     default_slots,
     make_slots,
     quota_cores,
@@ -126,3 +127,17 @@ def test_without_a_driver_runs_are_trained_on_the_cpu(monkeypatch) -> None:
     assert 0 < device.free_bytes <= device.total_bytes
     assert device.used_bytes[os.getpid()] > 10**6
     assert device.used_bytes.get(999_999_999) is None
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        (Slots({"cpu": 99}, 99), "99 workers share 2 cores"),
+        (Slots({"cpu": 2}, 2), ""),
+        (Slots({"cuda:0": 3, "cuda:1": 3}, 6), ""),
+    ],
+)
+def test_more_workers_than_cores_are_told_that_they_share_them(monkeypatch, slots, said) -> None:
+    monkeypatch.setattr("ablate.devices.default_slots", lambda: 2)
+    assert crowded(slots).startswith(said)
+    assert bool(crowded(slots)) == bool(said)

@@ -416,6 +416,7 @@ def test_a_moment_set_by_the_user_hands_the_runs_back(schedule, engine, display)
     assert not outcome.interrupted
     assert outcome.finished_here == 0
     assert reading.counts(engine, "mini")["queued"] == 8
+    assert any(line.startswith("Stopping, as --until says: ") for line in display.lines)
 
 
 def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
