@@ -1,6 +1,7 @@
 """What the README says is true: its commands, tables, files and examples."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -94,3 +95,26 @@ def test_the_packages_are_the_ones_of_this_repository() -> None:
 
     for package in (ablate, agents, results):
         assert Path(str(package.__file__)).parent.parent == ROOT
+
+
+WEEK = (ROOT / "ablate" / "README.md").read_text()
+
+
+def commands_in(page: str) -> list[list[str]]:
+    """The words after `ablate` of every command that a page shows, in a line of its own or not."""
+    shown = re.findall(r"`ablate ([^`\n]+)`", page) + re.findall(r"(?m)^ablate ([^#\n]+)", page)
+    return [shlex.split(words) for words in shown]
+
+
+@pytest.mark.parametrize("page", [README, WEEK], ids=["README", "ablate/README"])
+def test_every_command_and_option_that_a_page_shows_exists(page) -> None:
+    shown = commands_in(page)
+    assert len(shown) > 10
+    for words in shown:
+        command, rest = typer.main.get_command(app), list(words)
+        while hasattr(command, "commands") and rest:
+            assert rest[0] in command.commands, words
+            command = command.commands[rest.pop(0)]
+        known = {"--help", *(option for one in command.params for option in one.opts)}
+        used = {word for word in rest if re.match(r"--?[a-z]", word)}
+        assert used <= known, words
