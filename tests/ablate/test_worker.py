@@ -111,6 +111,25 @@ def test_a_worker_whose_gpu_fails_ends_before_it_fails_more_runs(
     assert reading.counts(submitted, "mini")["queued"] == 4
 
 
+def test_the_device_that_a_worker_was_given_is_the_one_that_runs_are_trained_on(
+    submitted, monkeypatch
+) -> None:
+    trained_on = []
+
+    def train(parts, *, device, **how):
+        trained_on.append(device)
+        yield from REPORTS
+
+    monkeypatch.setattr(worker.loop, "train", train)
+    monkeypatch.setattr(worker, "set_up_device", lambda device: f"what torch calls {device}")
+    monkeypatch.setattr(worker, "set_up_process", lambda: None)
+    monkeypatch.setattr(worker, "_sender", lambda: lambda message: None)
+    monkeypatch.setattr(worker.Stop, "listen", lambda self: None)
+    options = {"--db": submitted.url, "--device": "cpu", "--slot": 0, "--parent": os.getppid()}
+    assert worker.main([str(word) for option in options.items() for word in option]) == 0
+    assert trained_on == ["what torch calls cpu"] * 4
+
+
 def test_a_device_is_well_while_something_can_be_computed_on_it(monkeypatch) -> None:
     class Driver:
         def __init__(self, *names: str) -> None:

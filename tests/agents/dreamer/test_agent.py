@@ -89,6 +89,15 @@ def test_another_width_of_one_module_moves_no_other_modules_weights(make_agent):
             assert torch.equal(a, b)
 
 
+def test_all_that_is_trained_lives_on_the_device_that_was_given():
+    agent = Agent(Parts(agent_config("micro")), ATARI, 5, Streams(0), "meta", "bf16")
+    networks = agent.world_model, *agent.behaviours
+    assert {p.device.type for network in networks for p in network.parameters()} == {"meta"}
+    assert {p.device.type for one in agent.optimisers for p in one.parameters} == {"meta"}
+    groups = [group for one in agent.optimisers for group in one.adam.param_groups]
+    assert all(group["capturable"] and not group["fused"] for group in groups)
+
+
 def test_nothing_draws_from_the_global_generators(make_agent, random_batch):
     def positions():
         legacy = np.random.get_state()  # noqa: NPY002

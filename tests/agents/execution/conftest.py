@@ -143,6 +143,11 @@ def device():
     return PretendedDevice()
 
 
+@pytest.fixture
+def make_device():
+    return PretendedDevice
+
+
 class CapturableAdamW(torch.optim.AdamW):
     """AdamW as it is on an accelerator: it counts its steps in tensors, and reads none."""
 
@@ -163,17 +168,21 @@ def adam_of_an_accelerator(monkeypatch):
 
 @pytest.fixture
 def parts_of():
-    """Those of the micro agent with one modification, as in one of its examples."""
+    """Those of the micro agent with one modification, as in one of its examples.
+
+    At its settings, or with the other value of the field that the example is about.
+    """
     return _parts_of
 
 
-def _parts_of(modification, example=0):
+def _parts_of(modification, example=0, *, other=False):
     if modification is None:
         return Parts(agent_config("micro"))
     example = modification.examples[example]
+    settings = dict(example.settings) | ({example.field: example.other} if other else {})
     split = {"validation_fraction": 0.25} if modification.requires_validation else {}
     config = agent_config("micro", **modification.requires, **split, **example.base)
-    return assemble(config, [modification.model_validate(dict(example.settings))])
+    return assemble(config, [modification.model_validate(settings)])
 
 
 class Pupil:

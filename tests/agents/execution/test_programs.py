@@ -4,6 +4,8 @@ The device is pretended (conftest.py): it refuses what a graph cannot hold, and 
 anew at every call would show as a difference.
 """
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from agents.config import agent_config
 from agents.dreamer import products
 from agents.dreamer.optimiser import Optimiser
 from agents.dreamer.surgery import operate
-from agents.execution.executor import Eager, Graphed
+from agents.execution.executor import REHEARSALS, Eager, Graphed
 from agents.modifications import REGISTRY
 from agents.parts import Parts
 from agents.training.recipe import Operation
@@ -38,6 +40,28 @@ def test_graphs_compute_what_the_operations_do(modification, pupils, parts_of, d
     programs = {"replay", "world_model", "behaviour", "policy/acting", "policy/evaluation"}
     assert device.recorded == len(programs)
     assert device.replayed > len(programs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modification", REGISTRY.values(), ids=lambda m: m.name)
+def test_every_value_of_every_example_can_be_recorded(
+    modification, make_pupil, parts_of, make_device
+):
+    base = parts_of(None)
+    seen = [
+        dataclasses.replace(one, recipe_wraps=(), edits=())
+        for one in (base, parts_of(modification))
+    ]
+    for example in range(len(modification.examples)):
+        for other in (False, True):
+            parts = parts_of(modification, example, other=other)
+            programs = dataclasses.replace(parts, recipe_wraps=(), edits=())
+            if programs in seen:
+                continue
+            seen.append(programs)
+            device = make_device()
+            make_pupil(parts, Graphed(device)).live(REHEARSALS + 1)  # a refusal warns: an error
+            assert device.recorded == 5
 
 
 def test_bf16_is_recorded_too(pupils, device, digest, monkeypatch):

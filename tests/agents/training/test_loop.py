@@ -373,3 +373,21 @@ def test_a_checkpoint_of_another_game_is_refused_and_the_game_closed(tmp_path, m
     with pytest.raises(CheckpointError, match="does not come back"):
         run(game="SpaceInvaders", how={"resume": checkpoint})
     assert closed == [1]
+
+
+def test_a_run_is_trained_on_the_device_that_it_is_given(monkeypatch):
+    class Made(Exception):
+        """Enough is known."""
+
+    given = {}
+
+    def agent(parts, observation, actions, streams, device, precision, execute):
+        given["agent"] = device
+        raise Made
+
+    monkeypatch.setattr(loop, "Agent", agent)
+    monkeypatch.setattr(loop, "Streams", lambda seed, device: given.setdefault("streams", device))
+    monkeypatch.setattr(loop, "executor_on", lambda device: given.setdefault("executor", device))
+    with pytest.raises(Made):
+        run(game="Catch", how={"device": "a device"})
+    assert given == dict.fromkeys(("streams", "executor", "agent"), "a device")
