@@ -89,7 +89,7 @@ def memory_bytes(
     """What a run takes at most, in bytes, replay included: stated before it starts.
 
     Counted from the shapes of the networks: what one update holds at once, in fp32. What
-    modifications add is not: up to 13% where it was measured (agents/README.md).
+    modifications add is not: up to a third where it was measured (agents/README.md).
     """
     parameters = COPIES_OF_PARAMETERS * weights(config, observation, actions)
     floats = parameters + COPIES_OF_ACTIVATIONS * activations(config, observation)
