@@ -1,5 +1,6 @@
-"""Learning curves: what every run scored in its evaluations, seed by seed, arm under arm."""
+"""Learning curves: what every run scored in its evaluations, seed by seed, arm by arm."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,6 +16,8 @@ from results.figures import style
 PANEL_INCHES: Final = 1.05
 NARROWEST_INCHES: Final = 1.35  # with more games than fit at this width the page grows
 NARROWEST_IN_ONE_COLUMN: Final = 0.85
+MOST_ARMS_IN_A_ROW: Final = 4  # of a study of one game
+CHARACTER_INCHES: Final = 0.072  # of an arm's name
 MOST_VECTOR_DOTS: Final = 2000  # more would make a vector file slow to open
 FAINT: Final = 0.4
 MOST_MARKERS: Final = 12  # of a line with a marker at every point
@@ -51,8 +54,8 @@ def draw(
 ) -> Figure:
     """Draws one column per game and one row per arm, with one scale of returns per game.
 
-    Rows share the scale of env frames, unless some arms end before half of it: then each row has
-    its own.
+    Of one game the arms stand beside each other, row by row. All panels share the scale of env
+    frames, unless some arms end before half of it: then each arm has its own.
 
     Args:
         curves: The points.
@@ -62,56 +65,70 @@ def draw(
         page: Inches of the paper; the figure is wider where the games need it.
     """
     narrow = page < style.TWO_COLUMNS
+    rows, columns = len(arms), len(games)
+    if one_game := columns == 1:
+        rows = math.ceil(len(arms) / _most_in_a_row(arms, page))
+        columns = math.ceil(len(arms) / rows)
     panel = NARROWEST_IN_ONE_COLUMN if narrow else NARROWEST_INCHES
-    width = max(page, 0.6 + panel * len(games))
+    width = max(page, 0.6 + panel * columns)
     own_frames = max(curves.ends.values()) > 2 * min(curves.ends.values())
     if own_frames:
-        note += " · every row has its own scale of env frames"
+        note += f" · every {'arm' if one_game else 'row'} has its own scale of env frames"
     note = style.wrapped_note(note, width)
     seeds = sorted(set(curves.evaluations["seed"]) | set(curves.episodes["seed"]))
     across = 3 if narrow else 8
     legend = -(-(len(seeds) + 2) // across) - 1
     head, foot = 0.42, 0.95 + style.more_foot(note) + 0.14 * legend
     between = 0.45 if own_frames else 0.3
-    height = head + foot + len(arms) * (PANEL_INCHES + between)
+    height = head + foot + rows * (PANEL_INCHES + between)
     figure = Figure(figsize=(width, height))
-    sharex: Literal["row", "all"] = "row" if own_frames else "all"
-    grid = figure.subplots(len(arms), len(games), sharex=sharex, sharey="col", squeeze=False)
+    sharex: Literal["none", "row", "all"] = "all"
+    if own_frames:
+        sharex = "none" if one_game else "row"
+    grid = figure.subplots(
+        rows, columns, sharex=sharex, sharey="all" if one_game else "col", squeeze=False
+    )
     figure.subplots_adjust(
         left=0.72 / width,
         right=1 - 0.12 / width,
         top=1 - head / height,
         bottom=foot / height,
         hspace=between / PANEL_INCHES,
-        wspace=0.55 if narrow else 0.32,
+        wspace=0.12 if one_game else 0.55 if narrow else 0.32,
     )
-    for row, arm in enumerate(arms):
-        for column, game in enumerate(games):
-            axes = grid[row, column]
-            draw_panel(axes, _of(curves.evaluations, arm, game), _of(curves.episodes, arm, game),
-                       seeds=seeds, random=curves.random.get(game),
-                       as_image=len(curves.episodes) > MOST_VECTOR_DOTS)  # fmt: skip
-            expected = curves.expected[arm, game]
-            _say_what_is_there(axes, _of(curves.evaluations, arm, game), expected)
-        grid[row, 0].set_title(arm, loc="left", fontsize=7.5, pad=3)
-        grid[row, 0].set_ylabel("return")
+    cells = [(arm, game) for arm in arms for game in games]
+    panels = list(grid.flat)[: len(cells)]
+    for empty in list(grid.flat)[len(cells) :]:
+        empty.remove()
+    lowest = panels[-columns:]
+    for axes, (arm, game) in zip(panels, cells, strict=True):
+        draw_panel(axes, _of(curves.evaluations, arm, game), _of(curves.episodes, arm, game),
+                   seeds=seeds, random=curves.random.get(game),
+                   as_image=len(curves.episodes) > MOST_VECTOR_DOTS)  # fmt: skip
+        _say_what_is_there(axes, _of(curves.evaluations, arm, game), curves.expected[arm, game])
+        if one_game or axes in grid[:, 0]:
+            axes.set_title(arm, loc="left", fontsize=7.5, pad=3)
+        if axes in grid[:, 0]:
+            axes.set_ylabel("return")
+    for axes in lowest:
+        axes.tick_params(labelbottom=True)
     for column, game in enumerate(games):
-        top = grid[0, column]
-        middle = (top.get_position().x0 + top.get_position().x1) / 2
+        first, last = grid[0, column], grid[0, -1 if one_game else column]
+        middle = (first.get_position().x0 + last.get_position().x1) / 2
         figure.text(
             middle, 1 - 0.08 / height, game, ha="center", va="top", fontsize=8.5,
             fontweight="bold",
         )  # fmt: skip
-    unit = _label_frames(grid.flat, curves)
+    unit = _label_frames(panels, curves)
     if narrow:
-        middle = (grid[-1, 0].get_position().x0 + grid[-1, -1].get_position().x1) / 2
+        middle = (grid[0, 0].get_position().x0 + grid[0, -1].get_position().x1) / 2
         figure.text(middle, (foot - 0.27) / height, unit, ha="center", va="top", fontsize=7.5)
-        for axes in grid.flat:
+        for axes in panels:
             axes.yaxis.set_major_formatter(FuncFormatter(_short))
             axes.margins(x=0.12)
             axes.set_xlim(left=0)
     else:
-        for axes in grid[-1]:
+        for axes in lowest:
             axes.set_xlabel(unit)
     figure.legend(
         handles=_handles(seeds, curves),
@@ -121,6 +138,12 @@ def draw(
     )
     style.foot_note(figure, note)
     return figure
+
+
+def _most_in_a_row(arms: Sequence[str], page: float) -> int:
+    """How many arms stand beside each other without one name running into the next."""
+    room = (page - 0.84) / (CHARACTER_INCHES * max(map(len, arms)))
+    return min(max(int(room), 1), 2 if page < style.TWO_COLUMNS else MOST_ARMS_IN_A_ROW)
 
 
 def draw_panel(

@@ -137,3 +137,43 @@ def test_rows_share_the_scale_of_env_frames_unless_an_arm_ends_before_half_of_it
     assert early < 110_000 < 400_000 < whole
     assert any("every row has its own scale" in word for word in words_of(figure))
     assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes)
+
+
+def figure_of_one_game(arms, page=style.TWO_COLUMNS):
+    curves = Curves(
+        pd.DataFrame([(arm, "Pong", 0, 100_000, 1.0) for arm in arms], columns=COLUMNS),
+        pd.DataFrame(columns=COLUMNS),
+        {"Pong": -20.7},
+        expected={(arm, "Pong"): 1 for arm in arms},
+        ends=dict.fromkeys(arms, 100_000),
+    )
+    with style.house_style():
+        return learning_curves.draw(curves, arms=arms, games=("Pong",), note="", page=page)
+
+
+def places_of(figure):
+    """Row and column of every panel, by the arm that its title names."""
+    spans = {axes.get_title(loc="left"): axes.get_subplotspec() for axes in figure.axes}
+    return {arm: (span.rowspan.start, span.colspan.start) for arm, span in spans.items()}
+
+
+def test_the_arms_of_one_game_stand_beside_each_other():
+    figure = figure_of_one_game(("a", "b", "c", "d", "e"))
+    assert places_of(figure) == {"a": (0, 0), "b": (0, 1), "c": (0, 2), "d": (1, 0), "e": (1, 1)}
+    figure.draw_without_rendering()
+    named = [axes.get_title(loc="left") for axes in figure.axes if axes.get_xlabel()]
+    assert named == ["c", "d", "e"]  # the lowest panel of every column
+    for axes in figure.axes:
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if tick.label1.get_visible()]
+        assert bool(ticks) == bool(axes.get_xlabel())
+
+
+def test_long_names_of_arms_take_a_row_each(words_of):
+    arms = ("base", "base+algorithm:dynamics", "base+algorithm:sac")
+    assert places_of(figure_of_one_game(arms)) == {
+        arms[0]: (0, 0),
+        arms[1]: (0, 1),
+        arms[2]: (0, 2),
+    }
+    narrow = places_of(figure_of_one_game(arms, style.ONE_COLUMN))
+    assert narrow == {arm: (row, 0) for row, arm in enumerate(arms)}
