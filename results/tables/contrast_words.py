@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from results.statistics.bootstrap import FEWEST
 from results.statistics.cells import FLOOR, MEAN
 from results.statistics.compared import SCREEN
-from results.statistics.contrasts import ADD_ONE_IN
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT
 from results.statistics.equal_updates import EqualUpdates
 from results.statistics.errors import counted
 from results.statistics.findings import Findings
@@ -57,10 +57,10 @@ def about_kinds(kinds: Sequence[str], found: Findings) -> str:
     """What the columns of effects are."""
     sentences = []
     if ADD_ONE_IN in kinds:
-        sentences.append(
-            "Add-one-in: the toggle added to the base. Leave-one-out: the full agent minus the "
-            "agent without it. Positive: it helps."
-        )
+        sentences.append("Add-one-in: the toggle added to the base.")
+    if LEAVE_ONE_OUT in kinds:
+        sentences.append("Leave-one-out: the full agent minus the agent without it.")
+    sentences.append("Positive: it helps.")
     if AVERAGED in kinds:
         sentences.append(about_averages(found))
     if SHAPLEY in kinds:

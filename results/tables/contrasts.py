@@ -184,8 +184,7 @@ def _shown_kinds(effects: Sequence[Effect], *, toggles: int) -> tuple[str, ...]:
     )
     if toggles < 2:
         possible -= {AVERAGED}
-    first = {ADD_ONE_IN, LEAVE_ONE_OUT}
-    wanted = possible | (first if possible & first or not possible else set())
+    wanted = possible or {ADD_ONE_IN, LEAVE_ONE_OUT}
     return tuple(kind for kind in KINDS if kind in wanted)
 
 

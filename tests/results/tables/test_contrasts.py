@@ -286,3 +286,12 @@ def test_at_most_twelve_higher_terms_are_shown_and_all_are_in_the_numbers(make_s
     assert len(shown) == 12
     assert "the 12 clearest of 16" in table.caption
     assert (table.frame["order"] > 2).sum() == 2 * 16
+
+
+def test_a_column_that_the_designs_do_not_fill_is_not_shown(make_study, make_data):
+    study = make_study(THREE, games=GAMES, designs=("base", "add_one_in"))
+    table = build("effects", make_data(study, planted), Options())
+    assert "add-one-in" in table.layout.header
+    assert "leave-one-out" not in table.layout.header
+    assert "Leave-one-out" not in table.caption
+    assert not any("not in the study" in row[-1] for row in texts(table))
