@@ -329,7 +329,7 @@ def _planned_arm(resolution: Resolution, arm: grid.Arm, parts: Parts, spec: RunS
         parts=parts,
         updates=planned_updates(parts.config, resolution.budget),
         memory_bytes={
-            task.name: memory_bytes(parts.config, resolution.budget, task.observation)
+            task.name: memory_bytes(parts, resolution.budget, task.observation)
             for task in resolution.tasks
         },
     )

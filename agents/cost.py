@@ -30,6 +30,7 @@ SECONDS_PER_ACTING_WEIGHT = 0.25e-9  # read from memory at every agent step
 TYPICAL_EPISODE_AGENT_STEPS = 2_000  # of an Atari game
 TYPICAL_TASK_AGENT_STEPS = 100  # of an episode of any other task
 BYTES_OF_LIBRARIES = 430_000_000  # torch, an emulator and a database, in a worker that has trained
+ROOM_AROUND_TENSORS = 1.4  # what a process takes for each byte that its tensors take
 COPIES_OF_PARAMETERS = 4  # values, gradients and two moments
 COPIES_OF_ACTIVATIONS = 0.85  # some are there as values and gradients, some gone by the peak
 
@@ -84,17 +85,20 @@ def _image_products(config: AgentConfig, observation: Observation) -> tuple[int,
 
 
 def memory_bytes(
-    config: AgentConfig, budget: Budget, observation: Observation = ATARI, actions: int = 18
+    parts: Parts, budget: Budget, observation: Observation = ATARI, actions: int = 18
 ) -> int:
     """What a run takes at most, in bytes, replay included: stated before it starts.
 
-    Counted from the shapes of the networks: what one update holds at once, in fp32. What
-    modifications add is not: up to a third where it was measured (agents/README.md).
+    The base's is counted from the shapes of the networks: what one update holds at once, in fp32.
+    What modifications add is counted on an update without numbers (agents/counting.py).
     """
+    config = parts.config
     parameters = COPIES_OF_PARAMETERS * weights(config, observation, actions)
     floats = parameters + COPIES_OF_ACTIVATIONS * activations(config, observation)
     agent_steps = -(-budget.env_frames // FRAMES_PER_AGENT_STEP)
-    return BYTES_OF_LIBRARIES + round(4 * floats) + replay_bytes(agent_steps, observation, config)
+    beside = round(ROOM_AROUND_TENSORS * beside_base(parts, observation).live_bytes)
+    replay = replay_bytes(agent_steps, observation, config)
+    return BYTES_OF_LIBRARIES + round(4 * floats) + beside + replay
 
 
 def weights(config: AgentConfig, observation: Observation = ATARI, actions: int = 18) -> int:
@@ -140,7 +144,7 @@ def _image_sizes(config: AgentConfig, channels: int, size: int) -> tuple[int, in
 
 def update_calls(config: AgentConfig) -> int:
     """Calls of torch in one update, counted at several lengths, horizons and depths."""
-    return 830 + 93 * config.length + 59 * config.horizon + 155 * config.layers
+    return 746 + 94 * config.length + 65 * config.horizon + 118 * config.layers
 
 
 PRODUCT_SIZE, PRODUCT_SECONDS, PRODUCT_TRIALS = 1024, 0.02, 3

@@ -1,16 +1,21 @@
-"""What a modification adds to the work of an update, counted on one small update of each.
+"""What a modification adds to the work and the memory of an update, counted on one update of each.
 
 A formula for every modification would be one more thing to keep true. An agent of the arm and one
-of the base train once on a few rows; the arithmetic of both grows with the rows alike. Arms that
+of the base walk through an update on torch's device "meta", where a tensor has a shape but no
+numbers. They have as many rows as the real one, in more and shorter sequences: arithmetic and
+memory grow with the rows, but the time that counting takes with the steps of a sequence. Arms that
 learn alike are counted once: such an update takes up to seconds, and a study has many arms.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from agents.config import AgentConfig
@@ -20,8 +25,26 @@ from agents.observation import Observation
 from agents.parts import Parts
 from agents.streams import Streams
 
-SEQUENCES, ROWS = 2, 8  # of the small update: enough for minibatches, and for steps ahead
-ACTIONS = 18  # of the small update; with 3 instead, a ratio differs by some thousandths
+META = torch.device("meta")
+STEPS = 8  # of a sequence that is counted: enough for terms that look ahead
+ACTIONS = 18  # of the update; with 3 instead, a ratio differs by some thousandths
+CALLS_OF_A_STEP, CALLS_PER_PARAMETER = 21, 2  # of Adam and its clipping, as counted
+CLOSE = 1.01  # the peak is found to a hundredth: looking for what is dead takes most of the time
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One update.
+
+    Attributes:
+        flops: Floating-point operations, by torch's formulas.
+        calls: Calls of torch.
+        live_bytes: The most that its tensors take at once, in fp32, parameters included.
+    """
+
+    flops: float
+    calls: int
+    live_bytes: int
 
 
 @dataclass(frozen=True)
@@ -31,53 +54,92 @@ class Beside:
     Attributes:
         ratio: Its arithmetic by the base's.
         calls: What it asks torch for beyond what the base does.
+        live_bytes: What its tensors take beyond those of the base.
     """
 
     ratio: float = 1.0
     calls: int = 0
+    live_bytes: int = 0
 
 
 def beside_base(parts: Parts, observation: Observation) -> Beside:
     """Counts, if there is anything that the base's update does not have."""
-    learners, base = _learners(parts), Parts(_few(parts.config))
+    config = _in_short_sequences(parts.config)
+    learners, base = _learners(parts, config), Parts(config)
     if learners == base:
         return Beside()
-    flop, calls = counted(learners, observation, ACTIONS)
-    base_flop, base_calls = counted(base, observation, ACTIONS)
-    return Beside(flop / base_flop, calls - base_calls)
+    arm, plain = counted(learners, observation), counted(base, observation)
+    more = max(0, arm.live_bytes - plain.live_bytes)
+    return Beside(arm.flops / plain.flops, arm.calls - plain.calls, more)
 
 
-def _learners(parts: Parts) -> Parts:
-    """What decides how much a small update computes; views only move pixels."""
+def _learners(parts: Parts, config: AgentConfig) -> Parts:
+    """What decides how much an update computes; views only move pixels."""
     return Parts(
-        _few(parts.config),
+        config,
         loss_terms=parts.loss_terms,
         behaviour=parts.behaviour,
         exploration=parts.exploration,
     )
 
 
-def _few(config: AgentConfig) -> AgentConfig:
-    """The configuration of the small update, in which nothing says how often there is one."""
+def _in_short_sequences(config: AgentConfig) -> AgentConfig:
+    """The configuration of the counted update, in which nothing says how often there is one."""
+    length = min(config.length, STEPS)
     return config.model_copy(
         update={
-            "batch": min(config.batch, SEQUENCES),
-            "length": min(config.length, ROWS),
+            "batch": round(config.batch * config.length / length),
+            "length": length,
             "env_frames_per_update": 64.0,
             "behaviour_frames_per_update": None,
         }
     )
 
 
-class _Counter(TorchDispatchMode):
-    """Counts what reaches the kernels: calls, and floating-point operations by torch's formulas.
+@cache
+def counted(parts: Parts, observation: Observation) -> Counted:
+    """Counts one update of world model and behaviour."""
+    B, T = parts.config.batch, parts.config.length
+    with _Counter() as counter:
+        agent = Agent(parts, observation, ACTIONS, _Shapes(0), META)
+        for optimiser in agent.optimisers:
+            step = partial(counter.descend, len(optimiser.parameters))
+            optimiser.descend = step  # type: ignore[method-assign]
+        rows = torch.zeros(B, T, device=META)
+        batch = Batch(
+            observation=torch.zeros(
+                B, T, *observation.shape, dtype=observation.dtype, device=META
+            ),
+            action=rows.long(),
+            reward=rows,
+            is_first=rows.bool(),
+            is_terminal=rows.bool(),
+        )
+        counter.calls, counter.flops = 0, 0
+        agent.train_behaviour(agent.train_world_model(batch)[0])
+    return Counted(float(counter.flops), counter.calls, counter.peak)
 
-    As torch's own `FlopCounterMode` without its watch on modules, which takes most of its time.
+
+class _Shapes(Streams):
+    """Uniforms without numbers."""
+
+    def uniforms(self, owner: str, *shape: int) -> Tensor:
+        """Of this shape."""
+        return torch.empty(shape, device=META)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts what reaches the kernels, and adds up the tensors that somebody still holds.
+
+    Calls and operations are those of torch's own `FlopCounterMode`, without its watch on modules,
+    which takes most of its time.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.calls, self.flops = 0, 0
+        self.calls, self.flops, self.peak = 0, 0, 0
+        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._now = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -88,24 +150,30 @@ class _Counter(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **kwargs, out_val=result)
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._hold(leaf)
+        if self._now > CLOSE * self.peak:
+            self._drop_the_dead()
+            self.peak = max(self.peak, self._now)
         return result
 
+    def descend(self, parameters: int) -> Tensor:
+        """Stands in for a step of Adam, which takes many tensors in one call, but not these."""
+        self.calls += CALLS_OF_A_STEP + CALLS_PER_PARAMETER * parameters
+        return torch.zeros((), device=META)
 
-@cache
-def counted(parts: Parts, observation: Observation, actions: int) -> tuple[float, int]:
-    """Floating-point operations and calls of one update."""
-    agent = Agent(parts, observation, actions, Streams(0))
-    B, T = parts.config.batch, parts.config.length
-    nothing = torch.zeros(B, T)
-    is_first = nothing.bool()
-    is_first[:, 0] = True
-    batch = Batch(
-        observation=torch.zeros(B, T, *observation.shape, dtype=observation.dtype),
-        action=nothing.long(),
-        reward=nothing,
-        is_first=is_first,
-        is_terminal=nothing.bool(),
-    )
-    with _Counter() as counter:
-        agent.train_behaviour(agent.train_world_model(batch)[0])
-    return float(counter.flops), counter.calls
+    def _hold(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        place, size = storage._cdata, storage.nbytes()
+        before = self._held.get(place)
+        if before is not None:
+            if not before[0].expired():
+                return  # a view, or written in place
+            self._now -= before[1]
+        self._held[place] = StorageWeakRef(storage), size
+        self._now += size
+
+    def _drop_the_dead(self) -> None:
+        for place in [place for place, (held, _) in self._held.items() if held.expired()]:
+            self._now -= self._held.pop(place)[1]

@@ -70,14 +70,17 @@ def as_cast_before(device: torch.device) -> AbstractContextManager[object]:
     An accelerator's backward pass runs in a thread of its own, where a lower precision is on but
     is always fp16 (pytorch issues 105682 and 125186), whose exponents are too short for gradients.
     """
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 
 def product_dtype(weight: Tensor) -> torch.dtype:
     """The numbers that products with this weight take, here and now."""
-    if weight.dtype == torch.float32 and torch.is_autocast_enabled(weight.device.type):
-        return torch.get_autocast_dtype(weight.device.type)
-    return weight.dtype
+    kind = weight.device.type
+    if weight.dtype != torch.float32 or not torch.amp.is_autocast_available(kind):
+        return weight.dtype
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
 def as_products_take(x: Tensor) -> Tensor:

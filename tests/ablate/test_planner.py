@@ -10,6 +10,7 @@ from ablate.study import StudyError, parse_study
 from ablate.study_files import find_study
 from agents.cost import memory_bytes
 from agents.observation import Observation
+from agents.parts import Parts
 from results.database import queue, reading
 from results.database.engine import read
 from results.database.errors import DatabaseError
@@ -252,8 +253,8 @@ def test_a_plan_knows_the_memory_of_every_game(parsed) -> None:
     plan = make_plan(assemble_study(parsed(*CATCH)), None)
     config, budget = plan.assembled.arms["base"].parts.config, plan.assembled.budget
     assert plan.memory_bytes == {
-        "Catch": memory_bytes(config, budget, Observation((1, 32, 32))),
-        "gymnasium:CartPole-v1": memory_bytes(config, budget, Observation((4,))),
+        "Catch": memory_bytes(Parts(config), budget, Observation((1, 32, 32))),
+        "gymnasium:CartPole-v1": memory_bytes(Parts(config), budget, Observation((4,))),
     }
     assert {run.run.memory_bytes for run in plan.runs} == set(plan.memory_bytes.values())
 

@@ -17,48 +17,54 @@ import json, sys, tempfile
 from pathlib import Path
 import ablate.worker  # all that a worker imports
 from agents.config import Budget, Protocol, agent_config
+from agents.assemble import assemble
 from agents.cost import memory_bytes
-from agents.parts import Parts
+from agents.modifications import REGISTRY
 from agents.training import loop
 from agents.training.checkpoint import Checkpoints
 from agents.training.process import peak_memory_bytes, set_up_process
 import torch
 
 set_up_process(threads=1)
-size, settings = json.loads(sys.argv[1])
-config = agent_config(size, **settings)
+size, settings, names = json.loads(sys.argv[1])
+parts = assemble(agent_config(size, **settings), [REGISTRY[name]() for name in names])
 budget = Budget(env_frames=4_000, prefill_frames=2_000)
 protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1, evaluate_every=3_200)
 with tempfile.TemporaryDirectory() as folder:
     saved = Checkpoints(Path(folder), "run", every_seconds=2.0)
     how = {"game": "Breakout", "seed": 0, "protocol": protocol, "budget": budget}
-    for _ in loop.train(Parts(config), checkpoints=saved, **how):
+    for _ in loop.train(parts, checkpoints=saved, **how):
         pass
-print(memory_bytes(config, budget), peak_memory_bytes(torch.device("cpu")))
+print(memory_bytes(parts, budget), peak_memory_bytes(torch.device("cpu")))
 """
 
 
 @pytest.mark.parametrize(
-    ("size", "settings"),
+    ("size", "settings", "names"),
     [
-        ("micro", {}),
-        ("tiny", {}),
-        ("small", {}),
-        ("small", {"length": 50}),
-        ("small", {"depth": 24}),
-        ("small", {"horizon": 40}),
-        ("atari", {"env_frames_per_update": 200}),
+        ("micro", {}, []),
+        ("tiny", {}, []),
+        ("small", {}, []),
+        ("small", {"length": 50}, []),
+        ("small", {"depth": 24}, []),
+        ("small", {"horizon": 40}, []),
+        ("small", {}, ["dynamics_gradients"]),
+        ("small", {}, ["self_predictive"]),
+        ("small", {}, ["plan2explore"]),
+        ("atari", {"env_frames_per_update": 400}, []),
+        ("atari", {"env_frames_per_update": 400}, ["dynamics_gradients"]),
+        ("atari", {"env_frames_per_update": 400}, ["self_predictive"]),
     ],
-    ids=["micro", "tiny", "small", "small of 50", "deeper", "farther", "atari"],
+    ids=lambda value: "+".join(map(str, value)) if isinstance(value, dict | list) else value,
 )
-def test_a_run_takes_the_memory_that_was_stated(size, settings):
+def test_a_run_takes_the_memory_that_was_stated(size, settings, names):
     run = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps([size, settings])],
+        [sys.executable, "-c", RUN, json.dumps([size, settings, names])],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
     stated, taken = map(int, run.stdout.split())
-    print(f"\n{size} {settings}: stated {stated / 1e6:.0f} MB, taken {taken / 1e6:.0f} MB")  # noqa: T201
+    print(f"\n{size} {settings} {names}: stated {stated / 1e6:.0f} MB, taken {taken / 1e6:.0f} MB")  # noqa: T201
     assert stated == pytest.approx(taken, rel=0.15)
