@@ -14,12 +14,20 @@ from agents.config import Budget, Protocol
 from agents.training.environments import make_environments
 from results.database import reading
 from results.database.engine import open_database
+from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT
+from results.statistics.findings import study_findings
+from results.statistics.ols import AVERAGED
+from results.statistics.options import Options
+from results.statistics.study_data import load
 
-REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
 ROW = re.compile(r"\| (\w+) \| (\d+) \| (-?[\d,.]+) \|")
 PAPER = re.compile(r"CrazyClimber, seed 0, ended at ([\d,]+) over 32 episodes")
 STUDIES = ("cpu_small_crazy_climber", "cpu_small_assault_pong")
 CLIMBER = "cpu_small_crazy_climber"
+CATCH_STUDIES = ("catch_ablation", "catch_algorithms", "catch_modifications", "catch_bf16")
+ON_CATCH = re.compile(r"\| `(catch_\w+)` \| `([\w+:-]+)` \| (-?[\d., -]+) \|")
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +139,50 @@ def test_an_update_takes_as_long_at_the_end_of_a_run_as_at_its_beginning(databas
             first, last = np.median(seconds[1:40]), np.median(seconds[-40:])
             print(f"{phase}: last by first thousand updates {last / first:.2f}")  # noqa: T201
             assert last < 1.05 * first
+
+
+def test_the_returns_on_catch_are_those_of_the_database(tmp_path):
+    pages = (ROOT / "agents" / "modifications" / "README.md", ROOT / "agents" / "README.md")
+    rows = [row for page in pages for row in ON_CATCH.findall(page.read_text())]
+    stated = {(study, arm): returns for study, arm, returns in rows}
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes((REFERENCE / "catch_ablation.sqlite").read_bytes())
+    engine, measured = open_database(copy), {}
+    for study in CATCH_STUDIES:
+        evaluations = reading.evaluations(engine, study)
+        final = evaluations[evaluations["final"]]
+        for (arm, _), episodes in final.groupby(["arm", "seed"]):
+            assert len(episodes) == 200
+            measured.setdefault((study, arm), []).append(episodes["episode_return"].mean())
+    assert stated == {
+        cell: ", ".join(f"{mean:.2f}" for mean in measured[cell]) for cell in measured
+    }
+    assert [len(measured[CATCH_STUDIES[0], arm]) for arm in ("base", "full")] == [5, 5]
+
+
+def test_the_effects_on_catch_in_the_readme_are_those_of_the_database(tmp_path):
+    readme = (ROOT / "README.md").read_text().replace("−", "-")
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes((REFERENCE / "catch_ablation.sqlite").read_bytes())
+    found = study_findings(load(open_database(copy), "catch_ablation"), Options())
+    kinds = (ADD_ONE_IN, LEAVE_ONE_OUT, AVERAGED)
+    for toggle in ("ratio", "resets", "shift"):
+        effects = {
+            one.kind: one.estimate
+            for one in found.effects
+            if one.name == toggle and one.scope == "Catch"
+        }
+        cells = [f"{e.value:.2f} ± {e.high - e.value:.2f}" for e in map(effects.get, kinds)]
+        assert f"| {toggle} | {' | '.join(cells)} |" in readme
+    for arm in found.scores.arms:
+        returns = ", ".join(f"{mean:.2f}" for mean in found.scores.returns(arm, "Catch"))
+        assert f"| {returns} |" in readme
+    (pair,) = (
+        one
+        for one in found.interactions
+        if (one.first, one.second, one.background) == ("ratio", "resets", "base")
+        and one.scope == "Catch"
+    )
+    assert f"{pair.estimate.value:.2f} more than the sum" in readme
+    low, high, p = pair.simultaneous_low, pair.simultaneous_high, pair.p_holm
+    assert f"{low:.2f} to {high:.2f}, Holm p = {p:.3f})" in " ".join(readme.split())

@@ -29,7 +29,12 @@ set_up_process(threads=1)
 size, settings, names = json.loads(sys.argv[1])
 parts = assemble(agent_config(size, **settings), [REGISTRY[name]() for name in names])
 budget = Budget(env_frames=4_000, prefill_frames=2_000)
-protocol = Protocol(evaluation_episodes=1, final_evaluation_episodes=1, evaluate_every=3_200)
+protocol = Protocol(
+    evaluation_episodes=1,
+    final_evaluation_episodes=1,
+    evaluate_every=3_200,
+    max_env_frames_per_episode=2_000,
+)
 with tempfile.TemporaryDirectory() as folder:
     saved = Checkpoints(Path(folder), "run", every_seconds=2.0)
     how = {"game": "Breakout", "seed": 0, "protocol": protocol, "budget": budget}
