@@ -129,7 +129,7 @@ def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) 
 
     from ablate.devices import ThisMachine, crowded, make_slots
     from ablate.placement import Placement
-    from ablate.progress import display_for
+    from ablate.progress import counted, display_for
     from ablate.provenance import code_here
     from ablate.scheduler import Scheduler
     from ablate.stopping import StopPlan, parse_until
@@ -138,9 +138,9 @@ def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) 
     others = queued_with_other_code(engine, study, code_here().sources_sha256)
     if others:
         typer.echo(
-            f"Warning: {others} unfinished runs were queued with other source files than these. "
-            "They are refused if their agents have changed, and trained with these files "
-            "otherwise; `ablate logs RUN --sources DIR` unpacks those that queued a run.",
+            f"Warning: {counted(others, 'unfinished run')} came into the queue with other source "
+            "files than these: such a run is refused if its agent has changed, and trained with "
+            "these files otherwise. `ablate logs RUN --sources DIR` unpacks those that queued it.",
             err=True,
         )
     now = datetime.now().astimezone()

@@ -201,4 +201,6 @@ def test_code_that_changed_since_the_runs_were_queued_is_warned_of(
             check=False,
         )
         assert "16 left" in done.stdout, done.stderr
-        assert ("16 unfinished runs were queued with other source files" in done.stderr) == warned
+        assert (
+            "16 unfinished runs came into the queue with other source files" in done.stderr
+        ) == warned
