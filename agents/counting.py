@@ -4,18 +4,18 @@ A formula for every modification would be one more thing to keep true. An agent 
 of the base walk through an update on torch's device "meta", where a tensor has a shape but no
 numbers. They have as many rows as the real one, in more and shorter sequences: arithmetic and
 memory grow with the rows, but the time that counting takes with the steps of a sequence. Arms that
-learn alike are counted once: such an update takes up to seconds, and a study has many arms.
+learn alike are counted once: such an update takes tenths of a second, and a study has many arms.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from agents.config import AgentConfig
@@ -100,7 +100,7 @@ def _in_short_sequences(config: AgentConfig) -> AgentConfig:
 def counted(parts: Parts, observation: Observation) -> Counted:
     """Counts one update of world model and behaviour."""
     B, T = parts.config.batch, parts.config.length
-    with _Counter() as counter:
+    with Counter() as counter:
         agent = Agent(parts, observation, ACTIONS, _Shapes(0), META)
         for optimiser in agent.optimisers:
             step = partial(counter.descend, len(optimiser.parameters))
@@ -128,12 +128,22 @@ class _Shapes(Streams):
         return torch.empty(shape, device=META)
 
 
-class _Counter(TorchDispatchMode):
+Answer = Callable[[tuple[Any, ...]], Any]
+"""From the arguments of a call to what it gives."""
+
+
+class Counter(TorchDispatchMode):
     """Counts what reaches the kernels, and adds up the tensors that somebody still holds.
 
     Calls and operations are those of torch's own `FlopCounterMode`, without its watch on modules,
-    which takes most of its time.
+    which takes most of its time. What is left is torch working out shapes, so that is asked once
+    of every call: the steps of a sequence, and the passes of an optimiser, are alike.
+
+    Class Attributes:
+        known: The operations and the answer of every call seen so far, by what decides both.
     """
+
+    known: ClassVar[dict[tuple[Any, ...], tuple[int, Answer]]] = {}
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -145,14 +155,21 @@ class _Counter(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        call = (func, _described(args), _described(tuple(kwargs.items())))
+        if call in self.known:
+            flops, answer = self.known[call]
+            result = answer(args)
+            self._hold(result)
+        else:
+            result = func(*args, **kwargs)
+            formula = flop_registry.get(func._overloadpacket)
+            flops = formula(*args, **kwargs, out_val=result) if formula is not None else 0
+            if self._hold(result):
+                self.known[call] = flops, _alike(result)
+            elif args and result is args[0] and _described(args) == call[1]:
+                self.known[call] = flops, _first
         self.calls += 1
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.flops += formula(*args, **kwargs, out_val=result)
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._hold(leaf)
+        self.flops += flops
         if self._now > CLOSE * self.peak:
             self._drop_the_dead()
             self.peak = max(self.peak, self._now)
@@ -163,17 +180,48 @@ class _Counter(TorchDispatchMode):
         self.calls += CALLS_OF_A_STEP + CALLS_PER_PARAMETER * parameters
         return torch.zeros((), device=META)
 
-    def _hold(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
+    def _hold(self, result: Any) -> bool:
+        """Adds up what a call gave; whether all of it is new: no view, not written in place."""
+        if isinstance(result, list | tuple):
+            return all([self._hold(item) for item in result])
+        if not isinstance(result, Tensor):
+            return result is None
+        storage = result.untyped_storage()
         place, size = storage._cdata, storage.nbytes()
         before = self._held.get(place)
         if before is not None:
             if not before[0].expired():
-                return  # a view, or written in place
+                return False
             self._now -= before[1]
         self._held[place] = StorageWeakRef(storage), size
         self._now += size
+        return True
 
     def _drop_the_dead(self) -> None:
         for place in [place for place, (held, _) in self._held.items() if held.expired()]:
             self._now -= self._held.pop(place)[1]
+
+
+def _described(value: Any) -> Any:
+    """What decides about the shapes that a call gives: equal for arguments that look alike."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.device
+    if isinstance(value, list | tuple):
+        return tuple([_described(item) for item in value])
+    return type(value), value
+
+
+def _alike(result: Any) -> Answer:
+    """Gives tensors of the same shapes anew, which takes torch far longer to work out."""
+    if isinstance(result, list | tuple):
+        items, kind = [_alike(item) for item in result], type(result)
+        return lambda args: kind([item(args) for item in items])
+    if result is None:  # a gradient that nobody asked for
+        return lambda args: None
+    empty, dtype = partial(torch.empty_strided, result.shape, result.stride()), result.dtype
+    return lambda args: empty(dtype=dtype, device=META)
+
+
+def _first(args: tuple[Any, ...]) -> Any:
+    """Gives what was written in place."""
+    return args[0]

@@ -11,6 +11,8 @@ from agents.dreamer.agent import Agent
 from agents.modifications.algorithms.dynamics_gradients import DynamicsGradients
 from agents.modifications.algorithms.ppo import PPO
 from agents.modifications.augmentation.random_shift import RandomShift
+from agents.modifications.auxiliary.self_predictive import SelfPredictive
+from agents.modifications.exploration.plan2explore import Plan2Explore
 from agents.modifications.recipe.replay_ratio import ReplayRatio
 from agents.observation import ATARI, Observation
 from agents.parts import Parts
@@ -122,6 +124,37 @@ def test_the_counter_counts_what_torch_counts(random_batch):
     with FlopCounterMode(display=False) as counter:
         agent.train_behaviour(agent.train_world_model(batch)[0])
     assert counting.counted(parts, ATARI).flops == counter.get_total_flops()
+
+
+class Forgetful(dict):
+    """Never holds anything."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+@pytest.mark.parametrize(
+    "rule", [PPO(epochs=2, minibatches=2), DynamicsGradients(), SelfPredictive(), Plan2Explore()]
+)
+def test_calls_that_were_seen_before_count_as_if_torch_were_asked_again(rule, monkeypatch):
+    config = {"pretrain_updates": 0} if isinstance(rule, Plan2Explore) else {}
+    parts = tiny(rule, **config)
+    counting.counted.cache_clear()
+    remembering = counting.counted(parts, ATARI)
+    counting.counted.cache_clear()
+    monkeypatch.setattr(counting.Counter, "known", Forgetful())
+    assert counting.counted(parts, ATARI) == remembering
+
+
+def test_a_view_shares_its_place_and_a_write_in_place_gives_its_tensor_back():
+    with counting.Counter() as counter:
+        for _ in range(3):  # asked for once, then answered from memory
+            tensor = torch.zeros(1_000, 3, device="meta")
+            assert tensor.add_(1) is tensor
+            assert tensor.view(3_000).untyped_storage() == tensor.untyped_storage()
+            assert tensor.t_().shape == (3, 1_000)
+            assert (tensor + tensor).shape == (3, 1_000)
+    assert counter.peak == 2 * 4 * 3_000  # of the tensor and the sum
 
 
 def test_what_an_update_holds_grows_with_its_rows_and_not_with_their_arrangement():
