@@ -12,6 +12,7 @@ the world model alone follow for recovery; they are taken from those to come, so
 of updates stays that of the base.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
@@ -91,10 +92,14 @@ class Resets(Modification):
         if interval > last:
             return float("inf")
         pretraining = config.pretrain_world_model_updates + config.pretrain_updates
-        frames = 0
-        while pretraining + updates_due(config.env_frames_per_update, frames) < interval:
-            frames += FRAMES_PER_AGENT_STEP
-        return float(budget.prefill_frames + frames)
+        agent_steps = bisect_left(
+            range(budget.env_frames),
+            interval - pretraining,
+            key=lambda step: updates_due(
+                config.env_frames_per_update, FRAMES_PER_AGENT_STEP * step
+            ),
+        )
+        return float(budget.prefill_frames + FRAMES_PER_AGENT_STEP * agent_steps)
 
     def install(self, parts: Parts) -> Parts:
         return parts.with_recipe_wrap(ResettingRecipe(self)) if self.operations else parts
