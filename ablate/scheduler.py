@@ -60,7 +60,7 @@ class Outcome:
         counts: Runs by state.
         earlier_failures: The failed runs of what was worked on that the display was not told of.
         finished_here: Runs that this scheduler's workers finished.
-        interrupted: Whether it was stopped before the end by a signal.
+        stopped_by: The first signal that stopped it before the end, or None.
         paused: How many queued runs somebody holds back.
         seconds: How long it took.
     """
@@ -68,7 +68,7 @@ class Outcome:
     counts: Mapping[str, int]
     earlier_failures: tuple[Failure, ...]
     finished_here: int
-    interrupted: bool
+    stopped_by: signal.Signals | None
     paused: int
     seconds: float
 
@@ -116,7 +116,7 @@ class Scheduler:
         self._has_news = False
         self._next_look = self._next_recovery = self._next_placing = self._next_pruning = 0.0
         self._said: dict[str, str] = {}  # the last line about each thing that lasts
-        self._interrupts = 0
+        self._signals: list[signal.Signals] = []
         self._failed_here: set[int] = set()
         self._told_to_stop_at: float | None = None
         self._crashes = self._barren = self._finished_here = 0
@@ -130,7 +130,7 @@ class Scheduler:
             SchedulerError: If workers die again and again.
         """
         started = time.monotonic()
-        with _listening(self._interrupt):
+        with _listening(self._signals.append):
             try:
                 while self._goes_on():
                     self._hear(TICK_S)
@@ -152,25 +152,22 @@ class Scheduler:
                 if failure.run_id not in self._failed_here
             ),
             finished_here=self._finished_here,
-            interrupted=self._interrupts > 0,
+            stopped_by=self._signals[0] if self._signals else None,
             paused=self._waiting.paused,
             seconds=time.monotonic() - started,
         )
-
-    def _interrupt(self) -> None:
-        self._interrupts += 1
 
     def _goes_on(self) -> bool:
         """Does what is to be done now; False when nothing will be left to do."""
         try:
             self._reap()
-            if self._interrupts or self._problem is not None or self._plan.stops_now():
+            if self._signals or self._problem is not None or self._plan.stops_now():
                 return self._stops()
             return self._works()
         except DiskFull as error:
             self._disk.note_full()
             self._say_once("disk", str(error))
-            return not self._interrupts or bool(self._workers)
+            return not self._signals or bool(self._workers)
         except DatabaseError as error:
             if self._problem is not None:  # the second time: it is not coming back
                 return bool(self._workers)
@@ -236,15 +233,15 @@ class Scheduler:
         if self._told_to_stop_at is None:
             self._told_to_stop_at = now
             if self._workers and self._problem is None:
-                why = "" if self._interrupts else ", as --until says"
-                again = " Ctrl-C again stops them at once." if self._interrupts else ""
+                why = "" if self._signals else ", as --until says"
+                again = " Ctrl-C again stops them at once." if self._signals else ""
                 self._display.say(
                     f"Stopping{why}: the workers save their runs and hand them back to the queue."
                     f"{again}"
                 )
             for worker in self._workers.values():
                 worker.stop()
-        elif self._interrupts > 1 or now > self._told_to_stop_at + GRACE_S:
+        elif len(self._signals) > 1 or now > self._told_to_stop_at + GRACE_S:
             self._stop_at_once()
         if self._workers:
             return True
@@ -254,7 +251,7 @@ class Scheduler:
 
     def _stop_at_once(self) -> None:
         """Kills the workers; their runs are handed back, for they are not to blame."""
-        why = "Ctrl-C twice" if self._interrupts > 1 else f"it was deaf for {GRACE_S:.0f} s"
+        why = "Ctrl-C twice" if len(self._signals) > 1 else f"it was deaf for {GRACE_S:.0f} s"
         for worker in self._workers.values():
             worker.kill()
             queue.release_killed(self._engine, worker.pid, f"the worker was killed ({why})")
@@ -319,7 +316,7 @@ class Scheduler:
 
     def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
         """Decides what the end of a worker means for the others."""
-        if self._problem is not None or self._interrupts or self._plan.stops_now():
+        if self._problem is not None or self._signals or self._plan.stops_now():
             return
         if self._disk.problem() is not None:
             return  # it could not write
@@ -467,11 +464,11 @@ def _about_checkpoint(event: str, values: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _listening(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Calls `interrupt` for Ctrl-C, a polite kill and a closed terminal, and nothing else."""
+def _listening(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Calls `hear` for Ctrl-C, a polite kill and a closed terminal, and nothing else."""
 
     def receive(number: int, frame: FrameType | None) -> None:
-        interrupt()
+        hear(signal.Signals(number))
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, receive) for number in numbers}

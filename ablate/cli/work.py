@@ -1,5 +1,6 @@
 """Commands that work: fill this machine with workers."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 SOME_FAILED = 1
 """Exit code when the work is done but runs have failed."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+STOPPED = 128
+"""Exit code, to which the number of the signal is added: 130 after Ctrl-C, as shells have it."""
+
+INTERRUPTED = STOPPED + signal.SIGINT
 
 
 def work(
@@ -106,7 +109,7 @@ def run(
         show(submission_text(name, submission))
         outcome = _schedule(engine, db, name, Staffing(slots, slots_per_gpu, min_free))
         code = _conclude(outcome, name, [study], command("run", study, db), db)
-    if code != INTERRUPTED:
+    if code < STOPPED:
         path = write_report(engine, name, output, Options(partial=code == SOME_FAILED))
         show(f"Report: {path}")
     if code:
@@ -196,7 +199,7 @@ def _conclude(
     if counts["failed"]:
         for one in retried:
             typer.echo(retry(one, db), err=True)
-    if outcome.interrupted:
+    if outcome.stopped_by is not None:
         typer.echo(f"Stopped. Go on with: {go_on}", err=True)
-        return INTERRUPTED
+        return STOPPED + outcome.stopped_by
     return SOME_FAILED if counts["failed"] else 0

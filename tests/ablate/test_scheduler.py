@@ -139,7 +139,7 @@ def once(tmp_path: Path, then: str) -> str:
 def test_all_runs_are_finished_once(schedule, engine, display) -> None:
     outcome = schedule()
     assert outcome.counts["finished"] == outcome.finished_here == 8
-    assert not outcome.interrupted
+    assert outcome.stopped_by is None
     assert set(reading.runs(engine, "mini")["attempts"]) == {1}
     assert sum("finished in 2 s" in line for line in display.lines) == 8
     assert any("[8/8]" in line for line in display.lines)
@@ -252,7 +252,7 @@ def interrupt(display: Lines, times: int = 1) -> None:
 def test_ctrl_c_hands_the_runs_back(schedule, engine, display) -> None:
     interrupt(display)
     outcome = schedule(RELEASING)
-    assert outcome.interrupted
+    assert outcome.stopped_by is signal.SIGINT
     assert reading.counts(engine, "mini")["queued"] == 8
     assert sum("back in the queue" in line for line in display.lines) == 2
 
@@ -262,7 +262,7 @@ def test_a_second_ctrl_c_stops_workers_that_do_not_listen(schedule, engine, disp
     started = time.monotonic()
     outcome = schedule(DEAF)
     assert time.monotonic() - started < 20
-    assert outcome.interrupted
+    assert outcome.stopped_by is signal.SIGINT
     assert reading.counts(engine, "mini")["queued"] == 8
     with read(engine) as session:
         assert session.scalars(text("SELECT sum(losses) FROM run")).one() == 0
@@ -413,7 +413,7 @@ def test_a_moment_set_by_the_user_hands_the_runs_back(schedule, engine, display)
         return 7200.0 if in_hand else 0.0
 
     outcome = schedule(RELEASING, plan=StopPlan(until=3600.0, now=now))
-    assert not outcome.interrupted
+    assert outcome.stopped_by is None
     assert outcome.finished_here == 0
     assert reading.counts(engine, "mini")["queued"] == 8
     assert any(line.startswith("Stopping, as --until says: ") for line in display.lines)

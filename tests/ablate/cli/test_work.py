@@ -101,14 +101,17 @@ def test_a_killed_study_is_finished_by_running_it_again(ablate, write_study, tmp
     assert "Nothing to compute: all runs of mini are finished (2)." in third.stdout
 
 
-def test_the_command_that_goes_on_is_one_that_works(ablate, write_study, tmp_path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_command_that_goes_on_is_one_that_works(
+    ablate, write_study, tmp_path, sent, code
+) -> None:
     path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 400_000"))
     ablate("submit", str(path), "--db", "c.sqlite")
     first = program("run", path.name, "--db", "c.sqlite", "--slots", "1", cwd=tmp_path)
     wait_for_a_run_in_hand(tmp_path / "c.sqlite")
-    first.send_signal(signal.SIGINT)
+    first.send_signal(sent)
     said, _ = first.communicate(timeout=60)
-    assert first.returncode == 130
+    assert first.returncode == code
     assert "Stopped. Go on with: ablate run mini.toml --db c.sqlite\n" in said
 
 
