@@ -2,8 +2,9 @@
 
 from sqlalchemy import Engine
 
+from ablate.disk import DiskGuard
 from ablate.progress import counted
-from results.database import history, looks, provenance
+from results.database import history, looks, provenance, reading
 
 
 def checks(engine: Engine, study: str) -> list[str]:
@@ -13,7 +14,19 @@ def checks(engine: Engine, study: str) -> list[str]:
         DatabaseError: If there is no such study, or the database cannot be read.
     """
     looked = looks.in_words(looks.looks_at(engine, study))
-    return [*_losses(engine, study), *_other_code(engine, study), *looked]
+    return [
+        *_full_disk(engine, study),
+        *_losses(engine, study),
+        *_other_code(engine, study),
+        *looked,
+    ]
+
+
+def _full_disk(engine: Engine, study: str) -> list[str]:
+    """Why no worker goes on, while there is something to do."""
+    counts = reading.counts(engine, study)
+    problem = DiskGuard.of_database(engine).problem()
+    return [problem] if problem and counts["queued"] + counts["running"] else []
 
 
 def _losses(engine: Engine, study: str) -> list[str]:
