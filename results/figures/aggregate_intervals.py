@@ -13,6 +13,7 @@ from results.statistics.aggregates import LOWER_IS_BETTER, Aggregate, Aggregates
 from results.statistics.intervals import MEANS_ONLY
 
 ROW_INCHES: Final = 0.2
+LINE_INCHES: Final = 0.12  # of an arm's name that takes several
 LINE_LETTERS: Final = 40  # longer names of arms go on in another line
 TITLES: Final[Mapping[str, str]] = {
     "mean": "Mean",
@@ -51,7 +52,7 @@ def draw(
     across = len(shown) if width >= style.TWO_COLUMNS else min(2, len(shown))
     down = -(-len(shown) // across)
     head, foot = 0.45, 0.66 + style.more_foot(note)
-    row = max(ROW_INCHES, 0.105 * max(label.count("\n") + 1 for label in labels))
+    row = max(ROW_INCHES, LINE_INCHES * max(label.count("\n") + 1 for label in labels))
     between = 0.72
     panel = row * len(arms)
     height = head + foot + down * panel + (down - 1) * between
@@ -68,12 +69,14 @@ def draw(
             axes, {one.arm: one for one in aggregates.of(metric)}, arms, reference=reference
         )
         axes.set_title(TITLES[metric], pad=12)
+        axes.xaxis.set_major_locator(MaxNLocator(3 if width >= style.TWO_COLUMNS else 2))
         hint = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
         axes.text(
             0.5, 1.0, hint, ha="center", va="bottom", fontsize=style.SMALL, color="#555555",
             transform=axes.transAxes,
         )  # fmt: skip
-    grid[0, 0].set_yticks(range(len(arms)), labels, fontsize=points, linespacing=1.0)
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(len(arms)), labels, fontsize=points, linespacing=1.2)
     style.foot_note(figure, note)
     return figure
 
@@ -111,7 +114,6 @@ def draw_panel(
     axes.set_xlabel("HNS")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.use_sticky_edges = False  # bars would end at the frame
     axes.margins(x=0.1)
     return axes
