@@ -5,21 +5,21 @@ when it is done, the next batch of those arms whose questions are open; and so o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from ablate.planner import AssembledStudy
+from ablate.planner import AssembledStudy, submit
 from results.database import store
-from results.database.lookup import study_names
 from results.database.records import (
     LookPurpose,
     LookRecord,
     RunRecord,
     RunState,
     RunStatus,
+    StudyRecord,
 )
-from results.statistics.settled import Rule, Verdict, verdicts
+from results.statistics.settled import Rule, Verdict, questions, verdicts
 from results.statistics.study_data import load
 
 
@@ -49,22 +49,15 @@ class TopUp:
         return tuple(one for one in self.verdicts if not one.settled)
 
 
-def judge(study: str, engine: Engine, rule: Rule) -> tuple[Verdict, ...]:
-    """What a rule makes of the questions of a study in the database.
+def unneeded_arms(study: StudyRecord, found: tuple[Verdict, ...]) -> tuple[str, ...]:
+    """The arms of answered questions that no other one needs; others are nobody's to drop.
 
-    Raises:
-        StatisticsError: As `verdicts`.
-        DatabaseError: If there is no such study.
+    A question that was not asked is not answered either.
     """
-    data = load(engine, study, curves=())
-    return verdicts(data.study, data, rule)
-
-
-def unneeded_arms(found: tuple[Verdict, ...]) -> tuple[str, ...]:
-    """The arms of answered questions that no open one needs; others are nobody's to drop."""
-    needed = {arm for one in found if not one.settled for arm in one.arms}
-    asked = dict.fromkeys(arm for one in found for arm in one.arms)
-    return tuple(arm for arm in asked if arm not in needed)
+    answered = [one.arms for one in found if one.settled]
+    pairs = [(without, with_it) for _, _, without, with_it in questions(study)]
+    needed = {arm for pair in pairs if pair not in answered for arm in pair}
+    return tuple(dict.fromkeys(arm for pair in answered for arm in pair if arm not in needed))
 
 
 def look(purpose: LookPurpose, rule: Rule, found: tuple[Verdict, ...], changed: int) -> LookRecord:
@@ -85,18 +78,23 @@ def look(purpose: LookPurpose, rule: Rule, found: tuple[Verdict, ...], changed: 
 def top_up(assembled: AssembledStudy, engine: Engine, rule: Rule) -> TopUp:
     """What to submit so that the open questions of a study get their next look.
 
+    The study is written into the database, with those of its runs that are there already: what
+    other studies have asked for is looked at too.
+
     Raises:
-        StatisticsError: As `verdicts`.
-        DatabaseError: If the database cannot be read.
+        StatisticsError: As `verdicts`; nothing is written where no data could keep the rule.
+        StudyError: If other contents have been submitted under the same name.
+        DatabaseError: If the database cannot be read or written.
     """
     study = assembled.study
-    known = study.name in study_names(engine)
-    data = load(engine, study.name, curves=()) if known else None
-    found = verdicts(study, data, rule)
+    verdicts(study, None, rule)
+    status = store.existing_runs(engine, [run.identity for run in assembled.runs])
+    shared = tuple(run for run in assembled.runs if _is_there(run, status))
+    submit(replace(assembled, runs=shared), engine)
+    found = verdicts(study, load(engine, study.name, curves=()), rule)
     most = len(study.seeds)
     if rule.width is None:
         most -= most % rule.batch  # the test looks at whole batches
-    status = store.existing_runs(engine, [run.identity for run in assembled.runs])
     begun = _reached(assembled, {arm.name for arm in study.arms}, status)
     if begun < rule.batch:
         arms, reached = {arm.name for arm in study.arms}, 0
@@ -122,10 +120,12 @@ def top_up(assembled: AssembledStudy, engine: Engine, rule: Rule) -> TopUp:
 def _reached(assembled: AssembledStudy, arms: set[str], status: Mapping[str, RunStatus]) -> int:
     """The first seeds of which every run of these arms is in the database, and not cancelled."""
     lacking = {
-        run.seed
-        for run in assembled.runs
-        if run.arm in arms
-        and (run.identity not in status or status[run.identity].state is RunState.CANCELLED)
+        run.seed for run in assembled.runs if run.arm in arms and not _is_there(run, status)
     }
     seeds = assembled.study.seeds
     return next((index for index, seed in enumerate(seeds) if seed in lacking), len(seeds))
+
+
+def _is_there(run: RunRecord, status: Mapping[str, RunStatus]) -> bool:
+    """Whether somebody has asked for a run, and nobody has cancelled it."""
+    return run.identity in status and status[run.identity].state is not RunState.CANCELLED

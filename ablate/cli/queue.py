@@ -59,7 +59,8 @@ def cancel(
             metavar="WIDTH|claims",
             help="Only queued runs of arms all of whose effects are answered, by the rule of "
             "`ablate submit --top-up`: intervals narrower than WIDTH, or a permutation test. "
-            "Interactions that need those arms will have fewer seeds.",
+            "Effects that --effect leaves out are not answered. Interactions that need those "
+            "arms will have fewer seeds.",
             show_default=False,
         ),
     ] = None,
@@ -182,21 +183,23 @@ def _cancel_settled(study: str | None, rule: "Rule", db: str, *, alone: bool, js
     from ablate.cli.output import CommandError, show
     from ablate.cli.stopping_rule import stated, verdict_lines
     from ablate.study_files import study_name
-    from ablate.topping_up import judge, look, unneeded_arms
-    from results.database import control, looks, reading
+    from ablate.topping_up import look, unneeded_arms
+    from results.database import control, looks
     from results.database.engine import open_database
     from results.database.records import LookPurpose, RunState
+    from results.statistics.settled import verdicts
+    from results.statistics.study_data import load
 
     if study is None or not alone:
         raise CommandError(
             "--settled goes with the name of one study, and chooses its runs itself."
         )
     engine, name = open_database(db), study_name(study)
-    found = judge(name, engine, rule)
+    data = load(engine, name, curves=())
+    found = verdicts(data.study, data, rule)
     if not json:
-        most = len(reading.load_study(engine, name).seeds)
-        show(stated(rule, most), *verdict_lines(found))
-    arms = unneeded_arms(found)
+        show(stated(rule, len(data.study.seeds)), *verdict_lines(found))
+    arms = unneeded_arms(data.study, found)
     change = control.Change(())
     if arms:
         chosen = control.Selection(study=name, arms=arms)

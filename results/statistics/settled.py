@@ -114,24 +114,30 @@ def verdicts(study: StudyRecord, data: StudyData | None, rule: Rule) -> tuple[Ve
 Question = tuple[str, str, str, str]  # kind, name, arm without, arm with
 
 
-def _asked(study: StudyRecord, rule: Rule) -> tuple[Question, ...]:
-    """The questions whose arms the study has: each pair of arms once."""
+def questions(study: StudyRecord) -> tuple[Question, ...]:
+    """The questions whose arms a study has: each pair of arms once."""
     arms = {frozenset(arm.toggles.items()): arm.name for arm in study.arms}
     every: dict[tuple[str, str], Question] = {}
     for kind, name, without, with_it in effect_cells(study):
         if without in arms and with_it in arms:
             pair = (arms[without], arms[with_it])
             every.setdefault(pair, (kind, name, *pair))
+    return tuple(every.values())
+
+
+def _asked(study: StudyRecord, rule: Rule) -> tuple[Question, ...]:
+    """The questions that a rule asks."""
+    every = questions(study)
     if not every:
         raise StatisticsError(
             f"Study {study.name} has no two arms that differ by one toggle, so there is no effect "
             "to settle. Its designs need base and add_one_in, or full and leave_one_out, at least."
         )
-    known = tuple(dict.fromkeys(name for _, name, _, _ in every.values()))
+    known = tuple(dict.fromkeys(name for _, name, _, _ in every))
     for name in rule.effects:
         if name not in known:
             raise UnknownName(f"The study has no effect {name!r}: {nearest(name, known)}")
-    return tuple(one for one in every.values() if not rule.effects or one[1] in rule.effects)
+    return tuple(one for one in every if not rule.effects or one[1] in rule.effects)
 
 
 def _effects(

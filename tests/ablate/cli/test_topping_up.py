@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from results.database import looks, queue, reading
+from results.database.lookup import study_names
 from results.database.records import EpisodeRow
 from results.report import contents
 from results.statistics.study_data import load
@@ -16,7 +18,8 @@ ADDED = (('"full", "leave_one_out", ', ""),)
 
 def finish(engine, returns) -> None:
     """Finishes what is queued; returns(arm, rng) is the return of a run."""
-    arm_of = reading.runs(engine, "mini").set_index("run_id")["arm"]
+    runs = pd.concat(reading.runs(engine, name) for name in study_names(engine))
+    arm_of = runs.drop_duplicates("run_id").set_index("run_id")["arm"]
     worker = queue.register_worker(engine, device="cpu", slot=0)
     while (claim := queue.claim(engine, worker)) is not None:
         writer = queue.AttemptWriter(engine, claim)
@@ -97,6 +100,91 @@ def test_settled_cells_leave_the_queue_and_open_ones_stay(ablate, write_study, e
     assert set(runs.loc[held, "state"]) == {"running"}
     again = json.loads(ablate(*words, "--json").stdout)
     assert again["changed"] == []
+
+
+def test_an_effect_that_is_not_asked_for_keeps_the_arms_that_it_needs(
+    ablate, write_study, engine
+) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    ablate("submit", path, "--top-up", "0.5", "--batch", "4")
+    finish(engine, augmentation_helps)
+    ablate("submit", path)
+    words = ("queue", "cancel", "mini", "--batch", "4", "--settled", "0.5")
+    done = ablate(*words, "--effect", "augmentation")
+    assert "4 runs cancelled" in done.stdout, done.output
+    runs = reading.runs(engine, "mini")
+    assert set(runs.loc[runs["state"] == "cancelled", "arm"]) == {"base+augmentation"}
+    assert (
+        "8 runs cancelled" in ablate(*words).stdout
+    )  # every effect is answered, so base goes too
+
+
+OTHER = (('name = "mini"', 'name = "other"'), ("seeds = 8", "seeds = 6"))
+
+
+def topped_up(ablate, path, *words):
+    """What `submit --top-up 0.001 --batch 3` says, as plain values."""
+    done = ablate("submit", path, "--top-up", "0.001", "--batch", "3", *words, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_runs_that_another_study_has_queued_are_waited_for(ablate, write_study, engine) -> None:
+    write_study(*PONG, *ADDED, ("seeds = 8", "seeds = 3"))
+    path = str(write_study(*PONG, *ADDED, *OTHER, name="other"))
+    assert ablate("submit", "mini.toml").exit_code == 0
+    told = topped_up(ablate, path)
+    assert (told["waiting"], told["submission"]) == (9, None)
+    assert len(reading.runs(engine, "other")) == 9  # so that `ablate work other` takes them
+    assert looks.looks_at(engine, "other") == ()
+    plain = ablate("submit", path, "--top-up", "0.001", "--batch", "3")
+    assert plain.exit_code == 0, plain.output
+    assert "The next look waits for 9 runs: nothing was queued." in plain.stdout
+
+
+def test_runs_that_another_study_has_finished_are_looked_at(ablate, write_study, engine) -> None:
+    write_study(*PONG, *ADDED, ("seeds = 8", "seeds = 3"))
+    path = str(write_study(*PONG, *ADDED, *OTHER, name="other"))
+    ablate("submit", "mini.toml")
+    finish(engine, augmentation_helps)
+    words = ("submit", path, "--batch", "3", "--top-up", "9.0")
+    assert "Every question is settled: nothing was queued." in ablate(*words).stdout
+    [look] = looks.looks_at(engine, "other")
+    assert (look.finished_runs, look.answered, look.unanswered) == (9, 2, 0)
+    assert len(reading.runs(engine, "other")) == 9
+    told = topped_up(ablate, path)
+    assert [one["why"].endswith("wide at 3 seeds") for one in told["verdicts"]] == [True, True]
+    assert (told["seeds"], told["submission"]["new"]) == (6, 9)
+
+
+def test_a_study_all_of_whose_runs_are_there_is_written_down(ablate, write_study, engine) -> None:
+    write_study(*PONG, *ADDED, ("seeds = 8", "seeds = 6"))
+    path = str(write_study(*PONG, *ADDED, *OTHER, name="other"))
+    ablate("submit", "mini.toml")
+    finish(engine, augmentation_helps)
+    told = topped_up(ablate, path)
+    assert (told["seeds"], told["most"], told["submission"]) == (6, 6, None)
+    assert len(reading.runs(engine, "other")) == 18
+
+
+def test_what_another_study_finished_between_two_looks_is_looked_at_too(
+    ablate, write_study, engine
+) -> None:
+    path = str(write_study(*PONG, *ADDED, *OTHER, name="other"))
+    assert topped_up(ablate, path)["submission"]["new"] == 9
+    write_study(*PONG, *ADDED, ("seeds = 8", "seeds = 6"))
+    ablate("submit", "mini.toml")
+    finish(engine, augmentation_helps)
+    told = topped_up(ablate, path)
+    assert [one["why"].endswith("wide at 6 seeds") for one in told["verdicts"]] == [True, True]
+
+
+def test_runs_that_were_cancelled_are_not_queued_by_a_look(ablate, write_study, engine) -> None:
+    path = str(write_study(*PONG, *ADDED))
+    assert topped_up(ablate, path)["submission"]["new"] == 9
+    ablate("queue", "cancel", "mini", "--seed", "2")
+    told = topped_up(ablate, path)
+    assert told["submission"]["retried"] == 3  # by what it submits, and says so
 
 
 @pytest.mark.parametrize(
