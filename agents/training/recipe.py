@@ -73,7 +73,7 @@ class Surgery:
 
     Attributes:
         owner: The modification that asks for it.
-        number: How many it has asked for, this one included.
+        number: Grows from one that it asks for to the next; what is fresh follows from it.
         operations: What is done to which parts.
     """
 
@@ -361,3 +361,15 @@ def planned_updates(config: AgentConfig, budget: Budget) -> int:
     learning = budget.env_frames - budget.prefill_frames
     before = config.pretrain_world_model_updates + config.pretrain_updates
     return before + updates_due(config.env_frames_per_update, learning)
+
+
+def expected_updates(config: AgentConfig, budget: Budget, clock: Clock) -> int:
+    """How many updates the world model will have got in the end, if E stays what it is now.
+
+    As `planned_updates`, once the prefill has ended; updates beside those that fall due are not
+    counted.
+    """
+    assert clock.prefilled is not None
+    assert clock.schedule is not None
+    before = config.pretrain_world_model_updates + config.pretrain_updates
+    return before + clock.schedule.due_at(budget.env_frames - clock.prefilled)

@@ -10,6 +10,9 @@ intervals, about 40,000 updates, are longer than a run of 400,000 env_frames at 
 A reset of encoder or recurrent model changes the features that everything else reads. Updates of
 the world model alone follow for recovery; they are taken from those to come, so that the number
 of updates stays that of the base.
+
+How many updates a run makes is known when its prefill has ended, and where their ratio adapts only
+at its end: the interval is a share of what the run comes to if the ratio stays what it is.
 """
 
 from bisect import bisect_left
@@ -30,6 +33,7 @@ from agents.training.recipe import (
     Surgery,
     Tag,
     TrainWorldModel,
+    expected_updates,
     followed,
     planned_updates,
     updates_due,
@@ -65,8 +69,8 @@ class Resets(Modification):
     shrink: float = Field(0.8, ge=0, le=1)  # factor of what was learned
     perturb: float = Field(0.2, ge=0, le=1)  # factor of fresh parameters
     every_updates: int | None = Field(None, ge=1)  # of the world model; None: `every_fraction`
-    every_fraction: float = Field(0.25, gt=0, lt=1)  # of the updates that the run plans
-    until_fraction: float = Field(0.8, gt=0, le=1)  # of those updates; no reset afterwards
+    every_fraction: float = Field(0.25, gt=0, lt=1)  # of the updates that the run comes to
+    until_fraction: float = Field(0.8, gt=0, le=1)  # of those, and of the frames; none afterwards
     recovery_fraction: float = Field(0.05, ge=0, le=1)  # of the interval
 
     @model_validator(mode="after")
@@ -88,7 +92,7 @@ class Resets(Modification):
         return cls(shrink_and_perturb=(), full=(), last_layers=(), recovery_fraction=0.0)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        interval, last = self.schedule(config, budget)
+        interval, last = self.schedule(planned_updates(config, budget))
         if interval > last:
             return float("inf")
         pretraining = config.pretrain_world_model_updates + config.pretrain_updates
@@ -117,11 +121,19 @@ class Resets(Modification):
         )
         return tuple(operation for operation in candidates if operation.tags)
 
-    def schedule(self, config: AgentConfig, budget: Budget) -> tuple[int, int]:
-        """The interval, and the last update after which a reset may come; in updates."""
-        planned = planned_updates(config, budget)
-        interval = self.every_updates or max(1, round(self.every_fraction * planned))
-        return interval, int(self.until_fraction * planned)
+    def schedule(self, updates: int) -> tuple[int, int]:
+        """The interval, and the last update after which a reset may come, of so many in all."""
+        interval = self.every_updates or max(1, round(self.every_fraction * updates))
+        return interval, int(self.until_fraction * updates)
+
+    def in_time(self, budget: Budget, clock: Clock) -> bool:
+        """Whether the frames have not passed the share of them in which resets may come.
+
+        The agent step that reaches it is in time: its updates fell due before its end.
+        """
+        assert clock.prefilled is not None
+        gone, all_ = clock.env_frames - clock.prefilled, budget.env_frames - clock.prefilled
+        return gone < self.until_fraction * all_ + FRAMES_PER_AGENT_STEP
 
 
 @dataclass(frozen=True)
@@ -144,11 +156,13 @@ class ResettingRecipe:
     ) -> Recipe:
         """Lets a reset and its recovery follow the update with which an interval is full."""
         settings, counters = self.settings, clock.counters
-        interval, last = settings.schedule(config, budget)
 
         def reset(event: Event) -> Recipe:
+            if not (isinstance(event, TrainWorldModel) and settings.in_time(budget, clock)):
+                return
+            interval, last = settings.schedule(expected_updates(config, budget, clock))
             due = min(clock.updates - clock.extra_updates, last) // interval
-            if isinstance(event, TrainWorldModel) and due > counters.get(RESETS, 0):
+            if due > counters.get(RESETS, 0):
                 counters[RESETS] = due
                 counters[RECOVERY] = round(settings.recovery_fraction * interval)
                 yield Surgery(self.name, due, settings.operations)

@@ -8,6 +8,7 @@ from agents.assemble import AssemblyError, assemble
 from agents.config import Budget, agent_config
 from agents.modifications.recipe.adaptive_ratio import AdaptiveRatio
 from agents.modifications.recipe.replay_ratio import ReplayRatio
+from agents.modifications.resets.resets import Resets
 from agents.training.recipe import Clock
 
 BUDGET = Budget(env_frames=388, prefill_frames=100)
@@ -78,6 +79,38 @@ def test_an_update_that_has_half_accumulated_is_not_lost(drive):
     steps = [4 * driven.letters[:i].count(".") for i, c in enumerate(driven.letters) if c == "W"]
     assert driven.ratios == {0: 48, 64: 24}
     assert steps == [48, 80, 104]
+
+
+RISING = [float(k) for k in range(125)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "updates"), [(RISING, 4 + 1 + 61), (RISING[::-1], 4 + 4 + 976)]
+)
+def test_resets_come_at_quarters_of_the_updates_that_are_made(drive, losses, updates):
+    # E = 16 for 64 frames, then 32 or 8 for 32, then one of the bounds for the other 3,904
+    parts = assemble(config(), [AdaptiveRatio(**SETTINGS), Resets(recovery_fraction=0.0)])
+    driven = drive(parts, Budget(env_frames=4_100, prefill_frames=100), losses)
+    assert driven.clock.updates == updates
+    assert resets_of(driven) == [k * round(updates / 4) for k in (1, 2, 3)]
+
+
+def resets_of(driven):
+    """The updates after which a reset came."""
+    letters = driven.letters
+    return [letters[:i].count("W") for i, event in enumerate(letters) if event == "S"]
+
+
+@pytest.mark.parametrize(("every", "resets"), [(40, [40]), (50, [])])
+def test_no_reset_comes_in_the_last_fifth_of_the_frames(drive, every, resets):
+    # 28 updates in 448 frames, then 48 in 192: of these 76 four fifths are 60, but of the frames
+    # 512, by which there are 44
+    settings = {"factor": 4.0, "interval": 224, "lowest": 4.0, "batches": 1}
+    modifications = [AdaptiveRatio(**settings), Resets(every_updates=every)]
+    budget = Budget(env_frames=740, prefill_frames=100)
+    driven = drive(assemble(config(), modifications), budget, [2.0, 1.0])
+    assert driven.clock.updates == 76
+    assert resets_of(driven) == resets
 
 
 @pytest.mark.parametrize("stop", [30, 60, 77, 100, 130])

@@ -30,10 +30,13 @@ def config(**settings):
     return agent_config("micro", **{"env_frames_per_update": 16, "pretrain_updates": 0} | settings)
 
 
-def carry_out(settings, clock=None, *, stop=math.inf, **base):
-    """The events of a run as letters, with the clock; `stop` leaves before the nth event."""
+def carry_out(settings, clock=None, *, stop=math.inf, budget=BUDGET, first_episode=40, **base):
+    """The events of a run, with the clock; `stop` leaves before the nth event.
+
+    `first_episode` is its length in env_frames.
+    """
     parts, clock, log = assemble(config(**base), [settings]), clock or Clock(), []
-    recipe = parts.recipe(BUDGET, Protocol(), clock)
+    recipe = parts.recipe(budget, Protocol(), clock)
     event = next(recipe)
     while event is not None:
         resting = isinstance(event, Collect)
@@ -42,7 +45,7 @@ def carry_out(settings, clock=None, *, stop=math.inf, **base):
         log.append(event)
         if resting:
             clock.env_frames += 4
-            clock.episodes = clock.env_frames // 40
+            clock.episodes = clock.env_frames // first_episode
         clock.updates += isinstance(event, TrainWorldModel)
         clock.behaviour_updates += isinstance(event, TrainBehaviour)
         event = following(recipe, {})
@@ -64,6 +67,25 @@ def test_resets_follow_every_so_many_updates_until_the_last_fifth():
 def test_the_interval_may_be_a_share_of_the_planned_updates():
     log, _ = carry_out(Resets(every_fraction=0.25, recovery_fraction=0.0))
     assert letters(log) == ("WB" * 9 + "WSB") * 3 + "WB" * 10
+
+
+@pytest.mark.parametrize("first_episode", [2_000, 6_000, 10_800])
+def test_the_share_is_of_the_updates_that_a_run_with_an_extended_prefill_makes(first_episode):
+    budget = Budget(env_frames=40_000, prefill_frames=2_000)
+    log, clock = carry_out(Resets(), budget=budget, first_episode=first_episode)
+    updates = letters(log).replace("B", "")
+    resets = [updates[:i].count("W") for i, event in enumerate(updates) if event == "S"]
+    assert clock.updates == (40_000 - first_episode) // 16
+    assert resets == [k * round(clock.updates / 4) for k in (1, 2, 3)]
+
+
+def test_the_agent_step_that_reaches_the_share_is_in_time():
+    # update 103 falls due after 515 of 640 frames, of which 515.2 may pass; the step ends at 516
+    log, clock = carry_out(
+        Resets(every_updates=103, until_fraction=0.805), env_frames_per_update=5
+    )
+    assert clock.updates == 128
+    assert letters(log).count("S") == 1
 
 
 def test_recovery_takes_its_updates_from_those_to_come():
