@@ -8,7 +8,7 @@ worker too early costs time, never data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Engine, bindparam, select, update
@@ -42,6 +42,7 @@ __all__ = [
     "LEASE_SECONDS",
     "AttemptWriter",
     "LeaseLost",
+    "begin_leases_anew",
     "claim",
     "end_worker",
     "holders",
@@ -158,8 +159,8 @@ def release_dead(
     at once. One that is alive keeps it, even when it has been silent for longer than the lease: a
     laptop that slept wakes up with all its workers, and none of them should begin anew; a worker
     that hangs is ended by killing it. Of processes on other machines, and in other containers,
-    only heartbeats are known: they lose their run when the lease is over. A run that was lost
-    five times becomes failed.
+    only heartbeats are known: they lose their run when the lease is over, which begins anew where
+    the clock was set back. A run that was lost five times becomes failed.
 
     Args:
         engine: The database.
@@ -172,6 +173,7 @@ def release_dead(
     """
     present = now if now is not None else utc_now()
     here = machine if machine is not None else this_machine()
+    begin_leases_anew(engine, present)
     with read(engine) as session:
         held = _in_hand(session)
     reasons = [(one, _why_dead(one, present, here, process_is_alive)) for one in held]
@@ -180,6 +182,30 @@ def release_dead(
         for one, reason in reasons
         if reason is not None and (released := _take_back(engine, one, reason, present))
     ]
+
+
+def begin_leases_anew(engine: Engine, now: datetime) -> None:
+    """Lets the leases begin now whose last heartbeat lies ahead: the clock was set back since.
+
+    Who lives is heard from again before such a lease is over, who is dead is not; until then
+    nobody can tell them apart. Any schema will do.
+
+    Args:
+        engine: The database.
+        now: The present. A heartbeat that is ahead by no more than a lease is left as it is.
+
+    Raises:
+        DatabaseError: If the database cannot be read or written.
+    """
+    ahead = (
+        Attempt.state == AttemptState.RUNNING,
+        Attempt.heartbeat_at > now + timedelta(seconds=LEASE_SECONDS),
+    )
+    with read(engine) as session:
+        if session.scalars(select(Attempt.id).where(*ahead).limit(1)).first() is None:
+            return
+    with write(engine) as session:
+        session.execute(update(Attempt).where(*ahead).values(heartbeat_at=now))
 
 
 def holders(session: Session) -> list[str]:

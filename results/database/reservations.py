@@ -88,6 +88,8 @@ def reserve(
             session.delete(one)
         session.flush()
         living = [one for one in held if one not in dead]
+        for one in living:
+            one.reserved_at = min(one.reserved_at, now)  # the clock was set back since
         reasons: dict[str, str] = {}
         open_places: list[tuple[int, int, Place, set[int]]] = []
         for place in places:

@@ -18,10 +18,11 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from results.database.clock import utc_now
 from results.database.creation import migrations_config
 from results.database.engine import open_any_schema, schema_of, write
 from results.database.errors import DatabaseError, clear_errors
-from results.database.queue import holders, release_dead
+from results.database.queue import begin_leases_anew, holders, release_dead
 from results.database.schema import SCHEMA_VERSION
 
 
@@ -57,6 +58,7 @@ def upgrade(url: str | Path) -> Upgrade:
         before = schema_of(engine)
         if before == SCHEMA_VERSION:
             return Upgrade(path, before, before, None)
+        begin_leases_anew(engine, utc_now())  # else a clock set back lets nobody upgrade for long
         engine.dispose()  # the next connections do not enforce foreign keys
         event.listen(engine, "connect", _let_tables_be_built_anew)
         with write(engine, durable=True) as session:

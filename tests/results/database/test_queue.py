@@ -205,6 +205,33 @@ def test_a_heartbeat_renews_the_lease(engine, submitted, add_worker, clock):
     assert release_dead(engine, now=clock(), machine=HERE) == []
 
 
+def test_a_clock_that_was_set_back_makes_a_dead_worker_s_lease_begin_anew(
+    engine, submitted, add_worker, clock
+):
+    lost = claim(engine, add_worker(machine="another"), clock=clock)
+    kept = claim(engine, add_worker(machine="another", pid=200), clock=clock)
+    clock.move(-5 * 3600)
+    assert release_dead(engine, now=clock(), machine=HERE) == []
+    clock.move(LEASE_SECONDS - 30)
+    AttemptWriter(engine, kept, clock=clock).flush(force=True)
+    clock.move(30)
+    assert release_dead(engine, now=clock(), machine=HERE) == []
+    clock.move(1)
+    (released,) = release_dead(engine, now=clock(), machine=HERE)
+    assert released.run_id == lost.run_id
+
+
+def test_no_lease_outlasts_five_minutes_however_far_the_clock_was_set_back(
+    engine, submitted, add_worker, clock
+):
+    for back in (60, LEASE_SECONDS, LEASE_SECONDS + 1, 86_400):
+        claim(engine, add_worker(machine="another"), clock=clock)
+        clock.move(-back)
+        assert release_dead(engine, now=clock(), machine=HERE) == []
+        clock.move(300)
+        assert len(release_dead(engine, now=clock(), machine=HERE)) == 1
+
+
 def test_a_living_process_of_this_machine_keeps_its_run_after_a_long_sleep(
     engine, submitted, add_worker, clock
 ):

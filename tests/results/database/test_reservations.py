@@ -73,6 +73,16 @@ def test_a_holder_that_nobody_can_look_into_is_settled_after_a_while(engine, clo
     assert isinstance(book(engine, [place(free=14 * GB)], 12 * GB, pid=2, clock=clock), Reserved)
 
 
+def test_a_holder_is_settled_after_a_while_though_the_clock_was_set_back(engine, clock):
+    book(engine, [place()], 12 * GB, pid=1, clock=clock)
+    clock.move(-5 * 3600)
+    for _ in range(2):  # from the first look on
+        assert isinstance(book(engine, [place(free=14 * GB)], 12 * GB, pid=2, clock=clock), Full)
+        clock.move(119)
+    clock.move(-118)
+    assert isinstance(book(engine, [place(free=14 * GB)], 12 * GB, pid=2, clock=clock), Reserved)
+
+
 def test_the_slots_of_the_dead_are_free(engine):
     for pid in (1, 2):
         book(engine, [place()], pid=pid)

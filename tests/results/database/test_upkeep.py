@@ -4,7 +4,7 @@ import itertools
 import os
 import sqlite3
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from results.database.creation import migrations_config
 from results.database.curves import CODEC, Points, encode
 from results.database.engine import DatabaseError, open_database, read, write
 from results.database.processes import this_process
-from results.database.queue import claim, register_worker
+from results.database.queue import LEASE_SECONDS, claim, register_worker
 from results.database.reading import curve, evaluations, load_study, runs
 from results.database.records import EpisodeRow, StudyRecord
 from results.database.schema import APPLICATION_ID
@@ -248,6 +248,15 @@ def test_rows_that_refer_to_nothing_stop_an_upgrade(old):
     with pytest.raises(DatabaseError, match=r"1 rows? .*the table attempt.*Nothing was changed"):
         upkeep.upgrade(old)
     assert contents(old) == before
+
+
+def test_a_clock_that_was_set_back_does_not_keep_an_upgrade_waiting(old, monkeypatch) -> None:
+    set_running(old, "another", 1, 1.0, datetime.now(UTC) + timedelta(hours=5))
+    with pytest.raises(DatabaseError, match="is at work"):  # who lives is heard from soon
+        upkeep.upgrade(old)
+    later = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
+    monkeypatch.setattr("results.database.queue.utc_now", lambda: later)
+    upkeep.upgrade(old)
 
 
 def test_an_upgraded_database_refuses_what_refers_to_nothing(old):
