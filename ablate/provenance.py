@@ -19,6 +19,9 @@ from results.database.provenance import CodeRecord, Origin, PackagesRecord
 
 ROOMS = ("ablate", "agents", "results")
 
+SOURCES = frozenset((".py", ".csv", ".css", ".ini", ".j2", ".js", ".mako"))
+"""Files that the program reads when it runs: what is installed, but for recorded results."""
+
 
 @cache
 def code_here() -> CodeRecord:
@@ -79,7 +82,7 @@ def origin_here(device: str, parent: int, devices: Devices) -> Origin:
 
 def _source_files(root: Path) -> Iterator[Path]:
     for room in ROOMS:
-        yield from sorted((root / room).rglob("*.py"))
+        yield from sorted(path for path in (root / room).rglob("*") if path.suffix in SOURCES)
 
 
 @cache

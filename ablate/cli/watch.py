@@ -71,6 +71,7 @@ def logs(
 
 def _unpack(engine: "Engine", run: int, folder: Path) -> None:
     import io
+    import shlex
     import tarfile
 
     from ablate.cli.output import CommandError
@@ -83,7 +84,8 @@ def _unpack(engine: "Engine", run: int, folder: Path) -> None:
         raise CommandError(f"--sources {folder}: it is there already; name a new folder.")
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:xz") as archive:
         archive.extractall(folder, filter="data")
-    typer.echo(f"Unpacked into {folder}: PYTHONPATH={folder} python -m ablate ... runs them.")
+    home = shlex.quote(str(folder))  # -P: a folder `ablate` here would come first
+    typer.echo(f"Unpacked into {folder}: PYTHONPATH={home} python -P -m ablate ... runs them.")
 
 
 def _show_origins(engine: "Engine", run: int, *, json: bool) -> None:

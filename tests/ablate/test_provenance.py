@@ -2,7 +2,10 @@ import io
 import json
 import os
 import shlex
+import subprocess
+import sys
 import tarfile
+import tomllib
 import zlib
 from pathlib import Path
 
@@ -48,6 +51,34 @@ def test_the_archive_holds_every_source_file_as_it_is() -> None:
     assert {"agents/training/loop.py", "results/database/queue.py"} <= names
     assert code.archive() == code.archive()
     assert len(code.sources_sha256) == 64
+
+
+def test_the_archive_holds_what_is_installed_but_recorded_results() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["results"]
+    installed = {pattern.removeprefix("**/*") for pattern in patterns}
+    assert {".py"} | installed - {".sqlite"} == provenance.SOURCES
+
+
+def test_a_change_of_a_table_or_a_page_is_other_code(tmp_path, monkeypatch) -> None:
+    for name in ("ablate/__init__.py", "results/page.html.j2", "results/table.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("first")
+    monkeypatch.setattr("ablate.__file__", str(tmp_path / "ablate" / "__init__.py"))
+    hashes = {provenance.code_here.__wrapped__().sources_sha256}
+    for name in ("ablate/__init__.py", "results/page.html.j2", "results/table.csv"):
+        (tmp_path / name).write_text("second")
+        hashes.add(provenance.code_here.__wrapped__().sources_sha256)
+    assert len(hashes) == 4
+
+
+def test_the_unpacked_sources_run_as_they_say(tried, ablate, tmp_path) -> None:
+    said = ablate("logs", "1", "--sources", "old code").stdout
+    assert said.endswith("PYTHONPATH='old code' python -P -m ablate ... runs them.\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "old code")}
+    command = [sys.executable, "-P", "-m", "ablate", "report", "mini", "--partial"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "mini_report.html\n"), done.stderr
 
 
 def test_code_and_packages_are_stored_once_per_content(tried) -> None:
