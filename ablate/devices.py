@@ -11,6 +11,8 @@ import psutil
 
 CPU = "cpu"
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "<microseconds> <period>" or "max <period>"
 
 THREAD_VARIABLES = (
@@ -54,15 +56,47 @@ class Devices(Protocol):
     """Looks at devices; a test puts a stand-in here."""
 
     def look(self) -> tuple[Device, ...]:
-        """The devices that runs may be trained on: the GPUs, or the CPU where there is none."""
+        """The devices that runs may be trained on: the GPUs, or the CPU where there is none.
+
+        None at all where only GPUs are allowed that are not there.
+        """
 
 
 class ThisMachine:
     """The devices of this machine."""
 
     def look(self) -> tuple[Device, ...]:
-        """The GPUs that the driver knows, or the CPU where it knows none."""
-        return _gpus() or (_cpu(),)
+        """Those GPUs that CUDA_VISIBLE_DEVICES allows, or the CPU where there can be none."""
+        gpus, allowed = _gpus(), os.environ.get(VISIBLE)
+        if not gpus or hides_all(allowed):
+            return (_cpu(),)
+        return gpus if allowed is None else let_through(gpus, allowed)
+
+
+def hides_all(allowed: str | None) -> bool:
+    """Whether a value of CUDA_VISIBLE_DEVICES hides every GPU on purpose."""
+    return allowed is not None and allowed.strip() in ("", "-1", "NoDevFiles")
+
+
+def let_through(gpus: Sequence[Device], allowed: str) -> tuple[Device, ...]:
+    """The GPUs that a value of CUDA_VISIBLE_DEVICES names, read as CUDA reads it.
+
+    Args:
+        gpus: All.
+        allowed: Numbers, which count as `nvidia-smi` does, or beginnings of UUIDs; the first
+            word that means no GPU ends the list.
+    """
+    chosen: set[str] = set()
+    for word in map(str.strip, allowed.split(",")):
+        named = [
+            gpu.name
+            for gpu in gpus
+            if gpu.name == f"cuda:{word}" or (word[:4] == "GPU-" and gpu.visible.startswith(word))
+        ]
+        if len(named) != 1:
+            break
+        chosen.update(named)
+    return tuple(gpu for gpu in gpus if gpu.name in chosen)
 
 
 @dataclass(frozen=True)
@@ -88,8 +122,15 @@ def make_slots(words: str | None, per_gpu: int, devices: Sequence[Device]) -> Sl
         devices: Of this machine.
 
     Raises:
-        SlotsError: If the words mean nothing, or name a GPU that is not there.
+        SlotsError: If the words mean nothing, or name a GPU that is not there; or if there is no
+            device at all.
     """
+    if not devices:
+        raise SlotsError(
+            f"{VISIBLE}={os.environ.get(VISIBLE, '')} names no GPU that the driver knows. Give "
+            "the numbers or UUIDs that `nvidia-smi -L` shows, unset it to use every GPU, or set "
+            "it to nothing to train on the CPU."
+        )
     names = [device.name for device in devices]
     on_cpu = names == [CPU]
     if words is None:
@@ -139,14 +180,6 @@ def quota_cores(path: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return None if allowed == "max" else max(1, int(allowed) // int(period))
-
-
-def gpu_problem() -> str | None:
-    """Why no GPU is used, in words; None if the driver knows at least one."""
-    try:
-        return None if _gpus() else "the NVIDIA driver knows no GPU"
-    except OSError as error:
-        return str(error)
 
 
 def _allowed_cores() -> int | None:

@@ -1,5 +1,6 @@
 """Doctor: what could keep runs from being trained here, each with its remedy."""
 
+import os
 import platform
 import shutil
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from ablate.devices import CPU, Devices, default_slots
+from ablate.devices import CPU, VISIBLE, Devices, default_slots, hides_all
 from ablate.disk import RESERVE_BYTES
 from ablate.progress import amount, counted
 from results.database.engine import open_database, read
@@ -81,14 +82,23 @@ def versions() -> Iterator[Finding]:
 def about_devices(devices: Devices) -> Iterator[Finding]:
     """The devices that workers would be started on."""
     found = devices.look()
+    allowed = os.environ.get(VISIBLE)
+    if not found:
+        remedy = "Give what `nvidia-smi -L` shows, or unset it."
+        yield Finding("GPU", False, f"{VISIBLE}={allowed} names none that is here", remedy)
     if [one.name for one in found] == [CPU]:
         cores = default_slots()
+        remedy = (
+            f"{VISIBLE}={allowed} hides any GPU: unset it to use them."
+            if hides_all(allowed)
+            else "If there is an NVIDIA GPU, install its driver until `nvidia-smi` lists it."
+        )
         yield Finding(
             CPU,
             True,
             f"{found[0].model}, {counted(cores, 'core')} to use, {amount(found[0].free_bytes)} of "
             f"{amount(found[0].total_bytes)} free; no GPU is seen, so runs are trained here",
-            "If there is an NVIDIA GPU, install its driver until `nvidia-smi` lists it.",
+            remedy,
         )
         return
     for one in found:
@@ -110,7 +120,7 @@ def about_torch(devices: Devices) -> Finding:
         remedy = "Install it: pip install . (in the project's folder)."
         return Finding("torch", False, f"cannot be imported: {error}", remedy)
     words = f"{torch.__version__}, CUDA {torch.version.cuda or 'not built in'}"
-    has_gpu = devices.look()[0].name != CPU
+    has_gpu = any(one.name != CPU for one in devices.look())
     if has_gpu and not torch.cuda.is_available():
         return Finding(
             "torch",

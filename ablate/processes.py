@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ablate
-from ablate.devices import THREAD_VARIABLES
+from ablate.devices import THREAD_VARIABLES, VISIBLE
 from ablate.placement import Seat
 
 MOST_LAST_WORDS = 2_000  # characters
@@ -141,7 +141,7 @@ def worker_environment(environment: Mapping[str, str], *, visible: str = "") -> 
         visible: What CUDA_VISIBLE_DEVICES says; empty hides every GPU.
     """
     changed = {**environment, **dict.fromkeys(THREAD_VARIABLES, "1")}
-    changed["CUDA_VISIBLE_DEVICES"] = visible
+    changed[VISIBLE] = visible
     home = str(Path(ablate.__file__).resolve().parents[1])
     if Path(home).name not in ("site-packages", "dist-packages"):
         paths = [home, *filter(None, [environment.get("PYTHONPATH")])]

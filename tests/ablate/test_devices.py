@@ -109,9 +109,61 @@ class FakeNvml(SimpleNamespace):
 
 
 def test_the_gpus_that_are_there_are_seen_and_a_lost_one_is_not(monkeypatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
     seen = Device("cuda:0", "GPU-1f", "H200", "570.1", 80, 60, {7: 5})
     assert ThisMachine().look() == (seen,)
+
+
+FOUR = tuple(
+    Device(f"cuda:{number}", f"GPU-{uuid}", "H200", "570", 80, 60, {})
+    for number, uuid in enumerate(("1f-a", "1f-b", "2e-a", "3d-a"))
+)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "numbers"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("2", [2]),
+        (" 3, 1", [1, 3]),
+        ("GPU-2e-a,0", [0, 2]),
+        ("GPU-2e", [2]),
+        ("GPU-1f", []),  # two begin so
+        ("0,-1,1", [0]),
+        ("0,7,1", [0]),
+        ("7", []),
+        ("MIG-1f-a", []),
+    ],
+)
+def test_a_user_says_which_gpus_may_be_used(monkeypatch, allowed, numbers) -> None:
+    monkeypatch.setattr("ablate.devices._gpus", lambda: FOUR)
+    if allowed is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    seen = ThisMachine().look()
+    assert [device.name for device in seen] == [f"cuda:{number}" for number in numbers]
+    if seen:
+        assert make_slots(None, 2, seen).total == 2 * len(numbers)
+    else:
+        with pytest.raises(SlotsError, match=f"DEVICES={allowed} names no GPU that the driver"):
+            make_slots(None, 2, seen)
+
+
+@pytest.mark.parametrize("allowed", ["", "-1", "NoDevFiles"])
+def test_a_user_who_hides_the_gpus_trains_on_the_cpu(monkeypatch, allowed) -> None:
+    monkeypatch.setattr("ablate.devices._gpus", lambda: FOUR)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert [device.name for device in ThisMachine().look()] == ["cpu"]
+
+
+def test_a_worker_sees_the_gpu_that_its_environment_leaves_it(monkeypatch) -> None:
+    monkeypatch.setattr("ablate.devices._gpus", lambda: FOUR)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", FOUR[2].visible)
+    assert ThisMachine().look() == (FOUR[2],)
+    monkeypatch.setattr("ablate.devices._gpus", lambda: FOUR[:2])
+    assert ThisMachine().look() == ()  # it was removed: not the CPU's turn
 
 
 def test_without_a_driver_runs_are_trained_on_the_cpu(monkeypatch) -> None:

@@ -18,6 +18,21 @@ def test_a_gpu_is_described_with_its_driver_and_its_users() -> None:
     assert found.words == "H200, driver 570.1, 1.0 GB of 150.0 GB free, 1 process"
 
 
+class NoGpuOfThese:
+    def look(self) -> tuple[Device, ...]:
+        return ()
+
+
+def test_gpus_that_are_allowed_and_not_there_are_bad(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    (found,) = doctor.about_devices(NoGpuOfThese())
+    assert (found.is_well, found.words) == (
+        False,
+        "CUDA_VISIBLE_DEVICES=7 names none that is here",
+    )
+    assert doctor.about_torch(NoGpuOfThese()).is_well
+
+
 def test_a_torch_that_cannot_use_the_gpus_is_bad(monkeypatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     found = doctor.about_torch(Gpus())
