@@ -1,6 +1,8 @@
 """Pruning: the rule by which old checkpoints are deleted, so that they do not fill the disk."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,11 +21,26 @@ KEPT_DAYS = 7.0
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A folder that is left alone, for the operating system does not let us look into it."""
+
+    folder: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"Old checkpoints in {self.folder} are not deleted: {self.reason}. Ask its owner, or "
+            "mend its permissions."
+        )
+
+
+@dataclass(frozen=True)
 class Pruned:
-    """What was deleted."""
+    """What was deleted, and which folders may not be looked into."""
 
     files: int
     size: int
+    refused: tuple[Refused, ...] = ()
 
 
 def prune(engine: Engine, *, days: float = KEPT_DAYS, clock: Clock = utc_now) -> Pruned:
@@ -43,29 +60,38 @@ def prune(engine: Engine, *, days: float = KEPT_DAYS, clock: Clock = utc_now) ->
         DatabaseError: If the database cannot be written.
     """
     root = checkpoint_directory(engine)
+    sizes: list[int] = []
+    refused: list[Refused] = []
+
+    def listed(folder: Path) -> list[Path]:
+        try:
+            return sorted(folder.iterdir())
+        except FileNotFoundError:  # its worker has deleted it meanwhile
+            return []
+        except OSError as error:
+            refused.append(Refused(folder, error.strerror or str(error)))
+            return []
+
     if not root.is_dir():
         return Pruned(0, 0)
     with write(engine) as session:
         checkpoints.forget_cancelled(session, clock() - timedelta(days=days))
-        named, states = checkpoints.named(session), checkpoints.states_by_folder(session)
-        sizes = [
-            size
-            for folder in root.iterdir()
-            if states.get(folder.name, RunState.RUNNING) is not RunState.RUNNING
-            for size in _cleared(folder, {root / path for path in named})
-        ]
+        kept = {root / path for path in checkpoints.named(session)}
+        states = checkpoints.states_by_folder(session)
+        for folder in listed(root):
+            if states.get(folder.name, RunState.RUNNING) is not RunState.RUNNING:
+                sizes += _cleared(folder, [path for path in listed(folder) if path not in kept])
     with suppress(OSError):  # of other runs there are files
         root.rmdir()
-    return Pruned(len(sizes), sum(sizes))
+    return Pruned(len(sizes), sum(sizes), tuple(refused))
 
 
-def _cleared(folder: Path, kept: set[Path]) -> Iterator[int]:
-    """Deletes the other files of a folder, and the folder if it is empty then; yields sizes."""
-    for path in sorted(folder.iterdir()):
-        if path not in kept:
-            with suppress(OSError):  # a file that stays costs room, never results
-                size = path.stat().st_size
-                path.unlink()
-                yield size
+def _cleared(folder: Path, files: Iterable[Path]) -> Iterator[int]:
+    """Deletes these files of a folder, and the folder if it is empty then; yields their sizes."""
+    for path in files:
+        with suppress(OSError):  # a file that stays costs room, never results
+            size = path.stat().st_size
+            path.unlink()
+            yield size
     with suppress(OSError):
         folder.rmdir()

@@ -3,19 +3,21 @@
 import queue as queues
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 from sqlalchemy import Engine
 
+from ablate.announcing import Announcer
 from ablate.disk import DiskGuard
-from ablate.placement import Placement
+from ablate.placement import Placement, Seat
 from ablate.processes import Message, WorkerProcess, death
 from ablate.progress import Display, RunInHand, View, counted, duration
 from ablate.pruning import prune
+from ablate.signals import listening
 from ablate.standing import Failure, Standing, run_label
 from ablate.stopping import StopPlan
 from results.database import queue
@@ -102,10 +104,11 @@ class Scheduler:
         self._study = study
         self._placement = placement
         self._most = placement.slots.total
-        self._display = display
+        self._tell = Announcer(display)
         self._plan = plan if plan is not None else StopPlan()
         self._disk = disk if disk is not None else DiskGuard.of_database(engine)
         self._inbox: queues.Queue[Message] = queues.Queue()
+        self._heard: deque[Message] = deque()  # out of the inbox, and not yet taken in
         self._workers: dict[int, WorkerProcess] = {}  # by number
         self._started = 0
         self._in_hand: dict[int, RunInHand] = {}  # by the worker's number
@@ -115,7 +118,6 @@ class Scheduler:
         self._shown = self._view()
         self._has_news = False
         self._next_look = self._next_recovery = self._next_placing = self._next_pruning = 0.0
-        self._said: dict[str, str] = {}  # the last line about each thing that lasts
         self._signals: list[signal.Signals] = []
         self._failed_here: set[int] = set()
         self._told_to_stop_at: float | None = None
@@ -125,22 +127,20 @@ class Scheduler:
     def run(self) -> Outcome:
         """Works until nothing is queued or running any more, or until it is interrupted.
 
+        Whether anybody reads what the display shows makes no difference.
+
         Raises:
             DatabaseError: If the database cannot be used any more.
-            SchedulerError: If workers die again and again.
+            SchedulerError: If workers die again and again, or cannot be started.
         """
         started = time.monotonic()
-        with _listening(self._signals.append):
+        with listening(self._signals.append):
             try:
                 while self._goes_on():
-                    self._hear(TICK_S)
+                    self._wait()
             finally:
-                for worker in self._workers.values():
-                    worker.kill()
-                    worker.close()
-                    with suppress(DatabaseError):
-                        self._placement.give_back(worker.seat)
-                self._display.close()
+                self._dismiss()
+                self._tell.close()
         if self._problem is not None:
             raise self._problem
         self._look()
@@ -160,19 +160,31 @@ class Scheduler:
     def _goes_on(self) -> bool:
         """Does what is to be done now; False when nothing will be left to do."""
         try:
+            self._hear()
             self._reap()
-            if self._signals or self._problem is not None or self._plan.stops_now():
-                return self._stops()
-            return self._works()
+            return self._stops() if self._is_stopping() else self._works()
         except DiskFull as error:
             self._disk.note_full()
-            self._say_once("disk", str(error))
-            return not self._signals or bool(self._workers)
-        except DatabaseError as error:
+            self._tell.say_once("disk", str(error))
+            return not self._is_stopping() or bool(self._workers)
+        except (DatabaseError, OSError) as error:
             if self._problem is not None:  # the second time: it is not coming back
                 return bool(self._workers)
-            self._problem = error
+            self._problem = _as_problem(error)
             return True
+
+    def _is_stopping(self) -> bool:
+        """Whether the workers have to end; once they have, no clock that is set back helps."""
+        return (
+            self._told_to_stop_at is not None
+            or bool(self._signals)
+            or self._problem is not None
+            or self._plan.stops_now()
+        )
+
+    def _is_urgent(self) -> bool:
+        """Whether it was told twice (a closed terminal is told by kernel and shell alike)."""
+        return sum(one is not signal.SIGHUP for one in self._signals) > 1
 
     def _works(self) -> bool:
         if not self._has_room():
@@ -182,12 +194,13 @@ class Scheduler:
             self._recover()
         if now >= self._next_pruning:
             self._next_pruning = now + PRUNE_EVERY_S
-            prune(self._engine)
+            for refused in prune(self._engine).refused:
+                self._tell.say_once(f"pruning {refused.folder}", f"{refused}")
         if now >= self._next_look:
             self._look()
         if now >= self._next_placing:
             self._fill()
-        self._display.update(self._shown)
+        self._tell.update(self._shown)
         if self._workers or self._is_anything_left():
             return True
         self._recover()
@@ -198,13 +211,13 @@ class Scheduler:
         """Whether there is something to begin or to wait for, as of the last look; says what."""
         running = self._standing.counts["running"]
         if running and not self._waiting.ready:
-            self._say_once(
+            self._tell.say_once(
                 "others",
                 f"{counted(running, 'run')} left, in the hands of other workers "
                 f"({self._standing.holders}); waiting for them. Ctrl-C stops waiting.",
             )
         if self._waiting.next_at is not None:
-            self._say_once(
+            self._tell.say_once(
                 "delayed",
                 f"{counted(self._waiting.delayed, 'run')} lost before: tried again from "
                 f"{self._waiting.next_at.astimezone():%H:%M:%S} on.",
@@ -216,17 +229,12 @@ class Scheduler:
         """Whether the disk has room to go on; a queue that waits for room goes on by itself."""
         problem = self._disk.problem()
         if problem is not None:
-            self._say_once("disk", problem)
+            self._tell.say_once("disk", problem)
             return False
-        if self._said.pop("disk", None) is not None:
-            self._display.say("There is room on the disk again: the queue goes on.")
+        if self._tell.is_over("disk"):
+            self._tell.say("There is room on the disk again: the queue goes on.")
             self._next_recovery = self._next_look = 0.0
         return True
-
-    def _say_once(self, thing: str, line: str) -> None:
-        if self._said.get(thing) != line:
-            self._said[thing] = line
-            self._display.say(line)
 
     def _stops(self) -> bool:
         now = time.monotonic()
@@ -235,13 +243,13 @@ class Scheduler:
             if self._workers and self._problem is None:
                 why = "" if self._signals else ", as --until says"
                 again = " Ctrl-C again stops them at once." if self._signals else ""
-                self._display.say(
+                self._tell.say(
                     f"Stopping{why}: the workers save their runs and hand them back to the queue."
                     f"{again}"
                 )
             for worker in self._workers.values():
                 worker.stop()
-        elif len(self._signals) > 1 or now > self._told_to_stop_at + GRACE_S:
+        elif self._is_urgent() or now > self._told_to_stop_at + GRACE_S:
             self._stop_at_once()
         if self._workers:
             return True
@@ -251,11 +259,29 @@ class Scheduler:
 
     def _stop_at_once(self) -> None:
         """Kills the workers; their runs are handed back, for they are not to blame."""
-        why = "Ctrl-C twice" if len(self._signals) > 1 else f"it was deaf for {GRACE_S:.0f} s"
+        why = "Ctrl-C twice" if self._is_urgent() else f"it was deaf for {GRACE_S:.0f} s"
         for worker in self._workers.values():
             worker.kill()
+        for worker in self._workers.values():
             queue.release_killed(self._engine, worker.pid, f"the worker was killed ({why})")
         self._reap()
+
+    def _dismiss(self) -> None:
+        """Ends the workers that an error of this program has left, and lets them save first."""
+        for worker in self._workers.values():
+            worker.stop()
+        deadline = time.monotonic() + GRACE_S
+        while (
+            any(worker.exit_code() is None for worker in self._workers.values())
+            and time.monotonic() < deadline
+            and not self._is_urgent()
+        ):
+            time.sleep(TICK_S)
+        for worker in self._workers.values():
+            worker.kill()
+            worker.close()
+            with suppress(DatabaseError):
+                self._placement.give_back(worker.seat)
 
     def _fill(self) -> None:
         """Starts workers while runs are ready for which no worker is on its way."""
@@ -268,9 +294,12 @@ class Scheduler:
                 self._next_placing = time.monotonic() + LOOK_EVERY_S
                 self._about_full(seat)
                 return
-            number = self._started = self._started + 1
-            self._barren_workers.add(number)
-            worker = self._workers[number] = WorkerProcess(
+            self._start(seat)
+
+    def _start(self, seat: Seat) -> None:
+        number = self._started = self._started + 1
+        try:
+            worker = WorkerProcess(
                 database=self._database,
                 study=self._study,
                 number=number,
@@ -278,7 +307,12 @@ class Scheduler:
                 inbox=self._inbox,
                 nothing_new_after=self._plan.nothing_new_after,
             )
-            self._placement.hand_over(seat, worker.pid)
+        except Exception:  # no more processes, files or memory, say
+            self._placement.give_back(seat)
+            raise
+        self._workers[number] = worker
+        self._barren_workers.add(number)
+        self._placement.hand_over(seat, worker.pid)
 
     def _about_full(self, full: Full) -> None:
         """Says why no worker can be started; an end if none ever can.
@@ -296,7 +330,7 @@ class Scheduler:
             )
             return
         reasons = "; ".join(f"{name}: {reason}" for name, reason in full.reasons.items())
-        self._say_once("full", f"Waiting for a free slot ({reasons}). Ctrl-C stops waiting.")
+        self._tell.say_once("full", f"Waiting for a free slot ({reasons}). Ctrl-C stops waiting.")
 
     def _reap(self) -> None:
         """Takes the ended workers out of their seats."""
@@ -304,7 +338,7 @@ class Scheduler:
             code = worker.exit_code()
             if code is None:
                 continue
-            self._hear(0)
+            self._hear()
             run = self._in_hand.pop(number, None)
             del self._workers[number]
             self._next_placing = 0.0
@@ -316,14 +350,14 @@ class Scheduler:
 
     def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
         """Decides what the end of a worker means for the others."""
-        if self._problem is not None or self._signals or self._plan.stops_now():
+        if self._is_stopping():
             return
         if self._disk.problem() is not None:
             return  # it could not write
         if code != 0:
             self._crashes += 1
             lost = f" while training {run.label}" if run else ""
-            self._display.say(f"worker on {worker.seat.label} died ({death(code)}){lost}")
+            self._tell.say(f"worker on {worker.seat.label} died ({death(code)}){lost}")
         self._recover()
         self._look()
         if worker.number in self._barren_workers and self._waiting.ready:
@@ -340,7 +374,7 @@ class Scheduler:
         """Puts the runs of dead workers back into the queue."""
         self._next_recovery = time.monotonic() + RECOVER_EVERY_S
         for released in queue.release_dead(self._engine):
-            self._display.say(f"run {released.run_id} is queued again: {released.reason}")
+            self._tell.say(f"run {released.run_id} is queued again: {released.reason}")
             self._next_look = 0.0
 
     def _look(self) -> None:
@@ -355,13 +389,17 @@ class Scheduler:
     def _count_waiting(self) -> Waiting:
         return waiting(self._engine, self._study, begun_only=self._plan.drains_now())
 
-    def _hear(self, timeout_s: float) -> None:
-        """Takes in what the workers have said, and waits a moment if they have not."""
+    def _wait(self) -> None:
+        """Waits a moment, or until a worker says something."""
+        with suppress(queues.Empty):
+            self._heard.append(self._inbox.get(timeout=TICK_S))
+
+    def _hear(self) -> None:
+        """Takes in what the workers have said."""
         try:
-            message = self._inbox.get(timeout=timeout_s) if timeout_s else self._inbox.get_nowait()
             while True:
-                self._take_in(message.number, message.values)
-                message = self._inbox.get_nowait()
+                heard = self._heard.popleft() if self._heard else self._inbox.get_nowait()
+                self._take_in(heard.number, heard.values)
         except queues.Empty:
             return
         finally:
@@ -383,18 +421,18 @@ class Scheduler:
                     seat=self._workers[number].seat.label,
                 )
                 again = f" (attempt {values['number']})" if values["number"] > 1 else ""
-                self._display.say(f"{label}: started{again}")
+                self._tell.say(f"{label}: started{again}")
                 self._next_look = 0.0
             case "other_code":
                 label = run_label(values["arm"], values["game"], values["seed"])
-                self._display.say(
+                self._tell.say(
                     f"{label}: trained with other source files than those that queued it; "
                     f"`ablate logs {values['run_id']} --origin` shows both"
                 )
             case "resumed" | "checkpoint_refused" | "not_saved" as event if (
                 number in self._in_hand
             ):
-                self._display.say(
+                self._tell.say(
                     f"{self._in_hand[number].label}: {_about_checkpoint(event, values)}"
                 )
             case "progress" if number in self._in_hand:
@@ -407,7 +445,7 @@ class Scheduler:
                 self._end_run(number, event, values)
             case "database_error" if values["disk_full"]:
                 self._disk.note_full()
-                self._say_once("disk", values["error"])
+                self._tell.say_once("disk", values["error"])
             case "database_error":
                 self._problem = self._problem or DatabaseError(values["error"])
 
@@ -422,19 +460,19 @@ class Scheduler:
             case "finished":
                 self._finished_here += 1
                 self._look()
-                self._display.say(
+                self._tell.say(
                     f"{run.label}: finished in {duration(values['seconds'])} "
                     f"[{self._view().ended}/{self._view().total}]"
                 )
             case "failed":
                 self._failed_here.add(run.run_id)
-                self._display.say(f"{run.label}: failed: {values['error']}")
+                self._tell.say(f"{run.label}: failed: {values['error']}")
             case "tried_again":
-                self._display.say(f"{run.label}: will be tried again after {values['error']}")
+                self._tell.say(f"{run.label}: will be tried again after {values['error']}")
             case "released":
-                self._display.say(f"{run.label}: back in the queue ({values['reason']})")
+                self._tell.say(f"{run.label}: back in the queue ({values['reason']})")
             case _:
-                self._display.say(
+                self._tell.say(
                     f"{run.label}: taken from its worker (cancelled, or its lease ran out)"
                 )
 
@@ -446,6 +484,16 @@ class Scheduler:
             in_hand=in_hand,
             seconds_left=self._standing.seconds_left(in_hand, self._most),
         )
+
+
+def _as_problem(error: DatabaseError | OSError) -> "DatabaseError | SchedulerError":
+    """What a scheduler that cannot go on ends with."""
+    if isinstance(error, DatabaseError):
+        return error
+    return SchedulerError(
+        f"The operating system refused what the workers need ({error}). They have saved their "
+        "runs and handed them back to the queue."
+    )
 
 
 def _about_checkpoint(event: str, values: Mapping[str, Any]) -> str:
@@ -461,19 +509,3 @@ def _about_checkpoint(event: str, values: Mapping[str, Any]) -> str:
         f"no checkpoint could be written at {place} ({values['reason']}); the run goes on, and "
         "tries again later"
     )
-
-
-@contextmanager
-def _listening(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Calls `hear` for Ctrl-C, a polite kill and a closed terminal, and nothing else."""
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        hear(signal.Signals(number))
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, receive) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

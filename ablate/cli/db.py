@@ -84,3 +84,5 @@ def prune(
     done = prune(open_database(db), days=days)
     size = f", {amount(done.size)}" if done.files else ""
     typer.echo(f"Deleted {counted(done.files, 'file')}{size}.")
+    for refused in done.refused:
+        typer.echo(str(refused), err=True)

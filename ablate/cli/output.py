@@ -1,7 +1,10 @@
 """What commands print: JSON, tables for readers, and errors of their own."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +68,34 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[obj
     return drawn
 
 
+class Screen(Console):
+    """A console that says that nobody reads it any more; rich's own ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Passes on the error of the write that has just failed."""
+        raise
+
+
+@contextmanager
+def though_nobody_reads() -> Iterator[None]:
+    """Prints in here do not fail where a terminal was closed, or a pipe's reader is gone.
+
+    A program that worked for hours has to end with the exit code of its work. What is printed
+    after such a failure goes nowhere.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def show(*things: Any) -> None:
     """Prints texts and tables to standard output, without reading markup into texts."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Screen(highlight=False, markup=False, emoji=False)
     for thing in things:
         console.print(thing, soft_wrap=isinstance(thing, str))
 

@@ -55,7 +55,8 @@ def work(
 
     Start it in as many terminals as you like: every run is worked on once, and no slot is taken
     twice. Ctrl-C saves the runs in hand and hands them back to the queue; a second one does not
-    wait until they are saved. SIGTERM is like Ctrl-C.
+    wait until they are saved. SIGTERM and a closed terminal are like Ctrl-C; where only the output
+    is closed (a pipe whose reader ends, say), the work goes on without a word.
     """
     from ablate.cli.hints import command
     from ablate.study_files import study_name
@@ -128,8 +129,7 @@ class Staffing:
 
 
 def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) -> "Outcome":
-    from rich.console import Console
-
+    from ablate.cli.output import Screen
     from ablate.devices import ThisMachine, crowded, make_slots
     from ablate.placement import Placement
     from ablate.progress import counted, display_for
@@ -158,7 +158,7 @@ def _schedule(engine: "Engine", db: str, study: str | None, staffing: Staffing) 
         database=db,
         study=study,
         placement=placement,
-        display=display_for(Console(highlight=False)),
+        display=display_for(Screen(highlight=False)),
         plan=StopPlan(until, staffing.drain),
     ).run()
 
@@ -174,7 +174,7 @@ def _with_failures(engine: "Engine") -> list[str]:
 def _conclude(
     outcome: "Outcome", study: str | None, retried: Sequence[str], go_on: str, db: str
 ) -> int:
-    """Says how the work ended, and returns the exit code that says the same.
+    """Says how the work ended to whoever still reads, and returns the exit code that says it.
 
     Args:
         outcome: How it ended.
@@ -184,22 +184,24 @@ def _conclude(
         db: The database.
     """
     from ablate.cli.hints import retry
-    from ablate.cli.output import show
+    from ablate.cli.output import show, though_nobody_reads
     from ablate.progress import counted, duration
 
     counts = outcome.counts
     held = f" ({outcome.paused} of them paused)" if outcome.paused else ""
-    show(
-        f"{study or 'all studies'}: {counted(outcome.finished_here, 'run')} finished here in "
-        f"{duration(outcome.seconds)}; {counts['finished']} finished in all, "
-        f"{counts['queued'] + counts['running']} left{held}, {counts['failed']} failed"
-    )
-    for failure in outcome.earlier_failures:
-        typer.echo(f"failed: {failure.run}: {failure.error}", err=True)
-    if counts["failed"]:
-        for one in retried:
-            typer.echo(retry(one, db), err=True)
+    with though_nobody_reads():
+        show(
+            f"{study or 'all studies'}: {counted(outcome.finished_here, 'run')} finished here in "
+            f"{duration(outcome.seconds)}; {counts['finished']} finished in all, "
+            f"{counts['queued'] + counts['running']} left{held}, {counts['failed']} failed"
+        )
+        for failure in outcome.earlier_failures:
+            typer.echo(f"failed: {failure.run}: {failure.error}", err=True)
+        if counts["failed"]:
+            for one in retried:
+                typer.echo(retry(one, db), err=True)
+        if outcome.stopped_by is not None:
+            typer.echo(f"Stopped. Go on with: {go_on}", err=True)
     if outcome.stopped_by is not None:
-        typer.echo(f"Stopped. Go on with: {go_on}", err=True)
         return STOPPED + outcome.stopped_by
     return SOME_FAILED if counts["failed"] else 0

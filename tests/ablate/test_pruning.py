@@ -1,14 +1,16 @@
 """Which checkpoints go, and which stay."""
 
+import errno
 from datetime import timedelta
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from ablate import planner
 from ablate.cli import db
 from ablate.planner import assemble_study
-from ablate.pruning import KEPT_DAYS, prune
+from ablate.pruning import KEPT_DAYS, Pruned, prune
 from results.database import control, queue
 from results.database import engine as engine_module
 from results.database.clock import utc_now
@@ -96,6 +98,45 @@ def test_a_folder_that_is_no_runs_stays(saved, engine) -> None:
     mine.write_text("mine")
     assert prune(engine, clock=later(30)).files == 0
     assert mine.exists()
+
+
+def test_a_folder_that_its_worker_deletes_meanwhile_is_no_matter(
+    saved, engine, monkeypatch
+) -> None:
+    writer, path = saved()
+    writer.finish(1.0)
+    listed = Path.iterdir
+
+    def vanishing(folder: Path):
+        if folder == path.parent:
+            rmtree(folder)
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", vanishing)
+    assert prune(engine) == Pruned(0, 0)
+    assert not path.parent.exists()
+
+
+def test_a_folder_of_somebody_else_is_named_and_the_others_are_cleared(
+    saved, engine, monkeypatch, ablate
+) -> None:
+    first, mine = saved()
+    first.finish(1.0)
+    second, theirs = saved()
+    second.finish(1.0)
+    listed = Path.iterdir
+
+    def refusing(folder: Path):
+        if folder == theirs.parent:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    done = ablate("db", "prune")
+    assert (done.exit_code, done.stdout) == (0, "Deleted 1 file, 1 KB.\n")
+    assert f"Old checkpoints in {theirs.parent} are not deleted: Permission denied." in done.stderr
+    assert theirs.exists()
+    assert not mine.exists()
 
 
 def test_no_run_can_be_claimed_meanwhile(saved, engine, monkeypatch) -> None:

@@ -1,5 +1,7 @@
 """The scheduler with workers that claim and finish, but do not train."""
 
+import errno
+import queue as queues
 import signal
 import sys
 import threading
@@ -16,6 +18,7 @@ from ablate.placement import Placement
 from ablate.planner import assemble_study
 from ablate.progress import View
 from ablate.scheduler import Outcome, Scheduler, SchedulerError
+from ablate.signals import listening
 from ablate.stopping import StopPlan
 from results.database import control, queue, reading
 from results.database.control import Selection
@@ -226,6 +229,7 @@ def test_a_damaged_database_ends_the_work_with_its_paragraph(schedule, engine) -
 RELEASING = """
     told = []
     signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    say('listening')
     while not told:
         time.sleep(0.02)
     writer.release('stopped')
@@ -235,15 +239,15 @@ RELEASING = """
 DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
-def interrupt(display: Lines, times: int = 1) -> None:
-    """Presses Ctrl-C as soon as two runs are in hand."""
+def interrupt(display: Lines, times: int = 1, what: signal.Signals = signal.SIGINT) -> None:
+    """Presses Ctrl-C, or sends another signal, as soon as two runs are in hand."""
 
     def press() -> None:
         while not any(len(view.in_hand) == 2 for view in display.views):
             time.sleep(0.02)
         time.sleep(0.2)
         for _ in range(times):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(what)
             time.sleep(0.5)
 
     threading.Thread(target=press, daemon=True).start()
@@ -268,6 +272,93 @@ def test_a_second_ctrl_c_stops_workers_that_do_not_listen(schedule, engine, disp
         assert session.scalars(text("SELECT sum(losses) FROM run")).one() == 0
         ends = session.execute(text("SELECT state, error FROM attempt")).all()
     assert set(ends) == {("released", "the worker was killed (Ctrl-C twice)")}
+
+
+class ClosedTerminal(Lines):
+    """A display that cannot be written to from a signal on."""
+
+    def _check(self) -> None:
+        if any(len(view.in_hand) == 2 for view in self.views):
+            raise OSError(errno.EIO, "Input/output error")
+
+    def say(self, line: str) -> None:
+        self._check()
+        super().say(line)
+
+    def update(self, view: View) -> None:
+        self._check()
+        super().update(view)
+
+    def close(self) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("display", [ClosedTerminal()])
+def test_a_closed_terminal_hands_the_runs_back(schedule, engine, display) -> None:
+    interrupt(display, times=2, what=signal.SIGHUP)  # one of the kernel, one of the shell
+    outcome = schedule(RELEASING)
+    assert outcome.stopped_by is signal.SIGHUP
+    with read(engine) as session:
+        ends = session.execute(text("SELECT state, error FROM attempt")).all()
+    assert ends == [("released", "stopped")] * 2
+
+
+@pytest.mark.parametrize("display", [ClosedTerminal()])
+def test_the_work_goes_on_though_nobody_reads_what_it_shows(schedule, display) -> None:
+    assert schedule("time.sleep(0.3)").counts["finished"] == 8
+    assert not any("[8/8]" in line for line in display.lines)
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        heard: list[signal.Signals] = []
+        with listening(heard.append):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def refuse_the_second_worker(monkeypatch, error: Exception) -> None:
+    """As soon as the first one has a run in hand, and can be stopped."""
+    original = scheduler.WorkerProcess
+    is_listening = threading.Event()
+
+    class Inbox(queues.Queue):
+        def put(self, message, *words):
+            if message.values["event"] == "listening":
+                is_listening.set()
+            super().put(message, *words)
+
+    def refusing(**options):
+        if options["number"] == 1:
+            return original(**options)
+        is_listening.wait()
+        raise error
+
+    monkeypatch.setattr(scheduler.queues, "Queue", Inbox)
+    monkeypatch.setattr(scheduler, "WorkerProcess", refusing)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EAGAIN, "no more processes"), SchedulerError),
+        (RuntimeError("a fault of ours"), RuntimeError),
+    ],
+)
+def test_whatever_goes_wrong_the_workers_save_their_runs(
+    schedule, engine, monkeypatch, error, told
+) -> None:
+    refuse_the_second_worker(monkeypatch, error)
+    with pytest.raises(told, match=r"no more processes|a fault of ours"):
+        schedule(RELEASING)
+    with read(engine) as session:
+        ends = session.execute(text("SELECT state, error FROM attempt")).all()
+        assert session.scalars(text("SELECT count(*) FROM reservation")).one() == 0
+    assert ends == [("released", "stopped")]
 
 
 def test_handlers_of_signals_are_put_back(schedule) -> None:
@@ -417,6 +508,21 @@ def test_a_moment_set_by_the_user_hands_the_runs_back(schedule, engine, display)
     assert outcome.finished_here == 0
     assert reading.counts(engine, "mini")["queued"] == 8
     assert any(line.startswith("Stopping, as --until says: ") for line in display.lines)
+
+
+def test_a_clock_that_is_set_back_does_not_begin_anew(schedule, engine, display) -> None:
+    asked = []
+
+    def now() -> float:  # the moment has come once, and never again
+        if not any(len(view.in_hand) == 2 for view in display.views):
+            return 0.0
+        asked.append(1)
+        return 7200.0 if len(asked) == 1 else 0.0
+
+    outcome = schedule(RELEASING, plan=StopPlan(until=3600.0, now=now))
+    assert outcome.finished_here == 0
+    assert sum("started" in line for line in display.lines) == 2
+    assert reading.counts(engine, "mini")["queued"] == 8
 
 
 def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
