@@ -12,6 +12,14 @@ from ablate.runspec import RunSpec
 from agents import cost
 from agents.config import Budget, Protocol
 from agents.training.environments import make_environments
+from agents.training.recipe import (
+    Clock,
+    Collect,
+    Surgery,
+    TrainBehaviour,
+    TrainWorldModel,
+    following,
+)
 from results.database import reading
 from results.database.engine import open_database
 from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT
@@ -158,6 +166,43 @@ def test_the_returns_on_catch_are_those_of_the_database(tmp_path):
         cell: ", ".join(f"{mean:.2f}" for mean in measured[cell]) for cell in measured
     }
     assert [len(measured[CATCH_STUDIES[0], arm]) for arm in ("base", "full")] == [5, 5]
+
+
+def test_the_resets_of_the_recorded_runs_came_where_this_code_puts_them(tmp_path):
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes((REFERENCE / "catch_ablation.sqlite").read_bytes())
+    engine = open_database(copy)
+    specifications = reading.specifications(engine, "catch_ablation")
+    recorded = reading.curve(engine, "catch_ablation", "resets/number").groupby("run_id")
+    assert len(recorded) == 20
+    placed = {}
+    for run, curve in recorded:
+        spec = RunSpec.from_json(specifications[run])
+        if spec.arm_identity not in placed:
+            placed[spec.arm_identity] = resets_of(spec)
+        assert curve["env_frames"].tolist() == placed[spec.arm_identity]
+    assert (
+        sorted(placed.values()) == [[12_000, 18_016, 29_024]] * 2 + [[12_992, 21_984, 30_976]] * 2
+    )
+
+
+def resets_of(spec):
+    """The env_frames at which the recipe of a run asks for surgery, if an episode is complete."""
+    parts, clock, asked = rebuild(spec, spec.identity), Clock(episodes=1), []
+    recipe = parts.recipe(Budget(**spec.budget), Protocol(**spec.protocol), clock)
+    event = next(recipe)
+    while event is not None:
+        match event:
+            case Collect():
+                clock.env_frames += 4
+            case TrainWorldModel():
+                clock.updates += 1
+            case TrainBehaviour():
+                clock.behaviour_updates += 1
+            case Surgery():
+                asked.append(clock.env_frames)
+        event = following(recipe, {})
+    return asked
 
 
 def test_the_effects_on_catch_in_the_readme_are_those_of_the_database(tmp_path):

@@ -47,7 +47,7 @@ def operate(agent: Agent, operations: Sequence[Operation], seed: int) -> int:
     """
     fresh, touched = agent.fresh(seed), list[nn.Parameter]()
     for operation in operations:
-        if (operation.shrink, operation.perturb) == (1.0, 0.0):
+        if operation.is_identity:
             continue
         pairs = zip(_parameters(agent, operation), _parameters(fresh, operation), strict=True)
         for old, new in pairs:

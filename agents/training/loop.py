@@ -95,11 +95,12 @@ class Run:
         return cls(agent, replay, acting, collector, Learner(agent, replay), Clock())
 
     def operate(self, surgery: Surgery) -> Metrics:
-        """Changes the agent; states that its old parameters have made are dropped."""
+        """Changes the agent; states that its old parameters have made are dropped, if it does."""
         seed = self.agent.streams.integer(surgery.owner, surgery.number)
         touched = operate(self.agent, surgery.operations, seed)
-        self.collector.forget()
-        self.learner.forget()
+        if touched:
+            self.collector.forget()
+            self.learner.forget()
         values = {f"{surgery.owner}/number": float(surgery.number)}
         values[f"{surgery.owner}/parameters_touched"] = float(touched)
         return Metrics(self.clock.env_frames, self.clock.updates, values)

@@ -66,6 +66,11 @@ class Operation:
     perturb: float = 1.0
     last_layer: bool = False
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it leaves every parameter as it is."""
+        return (self.shrink, self.perturb) == (1.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Surgery:

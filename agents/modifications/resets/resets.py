@@ -93,7 +93,7 @@ class Resets(Modification):
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
         interval, last = self.schedule(planned_updates(config, budget))
-        if interval > last:
+        if interval > last or not self.operations:
             return float("inf")
         pretraining = config.pretrain_world_model_updates + config.pretrain_updates
         agent_steps = bisect_left(
@@ -113,13 +113,13 @@ class Resets(Modification):
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """What one reset does."""
+        """What one reset does; empty if it would leave everything as it is."""
         candidates = (
             Operation(self.shrink_and_perturb, self.shrink, self.perturb),
             Operation(self.full),
             Operation(self.last_layers, last_layer=True),
         )
-        return tuple(operation for operation in candidates if operation.tags)
+        return tuple(one for one in candidates if one.tags and not one.is_identity)
 
     def schedule(self, updates: int) -> tuple[int, int]:
         """The interval, and the last update after which a reset may come, of so many in all."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.assemble import assemble
+from agents.assemble import AssemblyError, assemble
 from agents.config import Budget, Protocol, agent_config
 from agents.modifications.resets.resets import Resets
 from agents.parts import Parts
@@ -138,6 +138,17 @@ def test_it_first_acts_when_the_interval_is_full():
 def test_nothing_named_is_the_base():
     parts = Parts(config())
     assert Resets.null(config()).install(parts) == parts
+
+
+def test_what_leaves_everything_as_it_is_is_the_base():
+    settings = Resets(shrink=1.0, perturb=0.0, full=(), every_updates=8)
+    assert settings.operations == ()
+    assert settings.install(Parts(config())) == Parts(config())
+    assert settings.first_action(config(), BUDGET) == math.inf
+    with pytest.raises(AssemblyError, match="resets changes nothing"):
+        assemble(config(), [settings])
+    beside = Resets(shrink=1.0, perturb=0.0, full=("heads",), last_layers=("actor",))
+    assert beside.operations == (Operation(("heads",)), Operation(("actor",), last_layer=True))
 
 
 @pytest.mark.parametrize(
