@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine
 
 from ablate.progress import RunInHand
-from results.database import reading
+from results.database import queue, reading
 from results.database.lookup import study_names
 from results.database.records import RunState
 
@@ -30,9 +30,11 @@ class Standing:
 
     Attributes:
         runs: As `reading.runs` gives them.
+        lost: Runs whose worker is gone, by their ids, and why; nobody has queued them again yet.
     """
 
     runs: pd.DataFrame
+    lost: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, engine: Engine, study: str | None) -> "Standing":
@@ -46,11 +48,11 @@ class Standing:
             DatabaseError: If there is no such study.
         """
         if study is not None:
-            return cls(reading.runs(engine, study))
+            return cls(reading.runs(engine, study), queue.lost_runs(engine))
         frames = [reading.runs(engine, name) for name in study_names(engine)]
         if not frames:
             return cls(pd.DataFrame(columns=["run_id", "arm", "game", "state", "seconds"]))
-        return cls(pd.concat(frames).drop_duplicates("run_id"))
+        return cls(pd.concat(frames).drop_duplicates("run_id"), queue.lost_runs(engine))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,7 +108,7 @@ class Standing:
 
     @property
     def under_way(self) -> list[RunInHand]:
-        """The runs that workers have in hand, whoever's they are."""
+        """The runs that living workers have in hand, whoever's they are."""
         running = self.runs[self.runs["state"] == RunState.RUNNING.value]
         return [
             RunInHand(
@@ -118,11 +120,18 @@ class Standing:
                 fraction=min(1.0, row["env_frames"] / row["planned_env_frames"]),
             )
             for row in running.to_dict("records")
+            if row["run_id"] not in self.lost
         ]
 
+    @property
+    def workers_gone(self) -> dict[int, str]:
+        """Those of its running runs whose worker is gone, and why."""
+        running = self.runs[self.runs["state"] == RunState.RUNNING.value]
+        return {run_id: self.lost[run_id] for run_id in running["run_id"] if run_id in self.lost}
 
-def seconds_left_of_studies(engine: Engine, studies: pd.DataFrame) -> dict[str, float | None]:
-    """The seconds that each study should still take with the workers that it has now.
+
+def worked_on(engine: Engine, studies: pd.DataFrame) -> dict[str, Standing]:
+    """The standing of each study that has runs in hand.
 
     Args:
         engine: The database.
@@ -131,12 +140,8 @@ def seconds_left_of_studies(engine: Engine, studies: pd.DataFrame) -> dict[str, 
     Raises:
         DatabaseError: If the database cannot be read.
     """
-    worked_on = studies[studies[RunState.RUNNING.value] > 0]["name"]
-    found: dict[str, float | None] = {}
-    for name in map(str, worked_on):
-        standing = Standing.read(engine, name)
-        found[name] = standing.seconds_left(standing.under_way, len(standing.under_way))
-    return found
+    names = studies[studies[RunState.RUNNING.value] > 0]["name"]
+    return {name: Standing.read(engine, name) for name in map(str, names)}
 
 
 def run_label(arm: object, game: object, seed: object) -> str:

@@ -84,7 +84,7 @@ def _picture(studies: list[tuple[str, Standing]], height: int) -> Group:
         things += [Text(f"  {fast}{line}") for line in time_left(standing)]
     room = max(1, (height - len(things) - 2 * TABLE_LINES) // 2)
     for name, standing in studies:
-        things += running_tables(standing.runs, most=room)
+        things += running_tables(standing, most=room)
         failures = standing.failures
         if failures:
             rows = [(one.run_id, one.run, last_line(one.error)) for one in failures[-room:]]

@@ -54,7 +54,7 @@ def status(
         study_json,
         study_tables,
     )
-    from ablate.standing import seconds_left_of_studies
+    from ablate.standing import Standing, worked_on
     from ablate.study_files import study_name
     from results.database import reading
     from results.database.engine import open_database
@@ -71,17 +71,17 @@ def status(
         if json:
             print_json(studies_json(frame))
         else:
-            show(*studies_lines(frame, seconds_left_of_studies(engine, frame)))
+            show(*studies_lines(frame, worked_on(engine, frame)))
         return
     name = study_name(study)
-    record, runs = reading.load_study(engine, name), reading.runs(engine, name)
+    record, standing = reading.load_study(engine, name), Standing.read(engine, name)
     inactive = silent(engine, name)
     costs, notes = usage(engine, name), checks(engine, name)
     if json:
-        told = study_json(record, runs, costs, notes)
+        told = study_json(record, standing, costs, notes)
         print_json(told | {"silent": [asdict(one) for one in inactive]})
     else:
-        tables = study_tables(record, runs, costs, notes, retry=retry(study, db))
+        tables = study_tables(record, standing, costs, notes, retry=retry(study, db))
         show(*tables, *silent_tables(inactive))
 
 

@@ -17,6 +17,9 @@ from results.database.usage import Usage
 MOST_LISTED = 50
 """Runs that are listed one by one; of more, `--json` tells."""
 
+MOST_REASONS = 3
+"""Reasons that are listed of workers that are gone."""
+
 MOST_COLUMNS = 5
 """Games that have a column each; more do not fit into a terminal."""
 
@@ -37,29 +40,32 @@ def studies_json(studies: pd.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def studies_lines(studies: pd.DataFrame, left: Mapping[str, float | None]) -> list[str]:
+def studies_lines(studies: pd.DataFrame, worked_on: Mapping[str, Standing]) -> list[str]:
     """All studies for readers: a line of numbers each, and the question below it.
 
     Args:
         studies: As `reading.studies` gives them.
-        left: The seconds that each should still take; None where nobody knows.
+        worked_on: The standing of those that have runs in hand.
     """
     lines = []
     for row in studies.to_dict("records"):
         name = str(row["name"])
         counts = ", ".join(f"{row[state]:,} {state}" for state in STATES if row[state])
-        seconds = left.get(name)
-        time = "" if seconds is None else f"; about {duration(seconds)} left"
-        lines += [f"{name}: {counted(row['runs'], 'run')} ({counts or 'none'}){time}"]
+        lines += [f"{name}: {counted(row['runs'], 'run')} ({counts or 'none'})"]
+        if name in worked_on:
+            standing = worked_on[name]
+            seconds = standing.seconds_left(standing.under_way, len(standing.under_way))
+            lines[-1] += "" if seconds is None else f"; about {duration(seconds)} left"
+            lines += [f"    {line}" for line in workers_gone(standing)]
         lines += [f"    {row['question']}"]
     return lines or ["There is no study in this database yet."]
 
 
 def study_json(
-    study: StudyRecord, runs: pd.DataFrame, costs: Mapping[str, Usage], checks: Sequence[str]
+    study: StudyRecord, standing: Standing, costs: Mapping[str, Usage], checks: Sequence[str]
 ) -> dict[str, object]:
     """One study as plain values: `runs` is how many there are, `run_list` what they are."""
-    standing = Standing(runs)
+    runs = standing.runs
     return {
         "study": study.name,
         "question": study.question,
@@ -80,6 +86,7 @@ def study_json(
                 "paused": bool(row["paused"]),
                 "priority": row["priority"],
                 "device": row["device"],
+                "worker_gone": standing.workers_gone.get(row["run_id"]),
                 "attempts": row["attempts"],
                 "parent_attempt": _whole_or_none(row["parent_attempt"]),
                 "resumed_env_frames": _whole_or_none(row["resumed_env_frames"]),
@@ -95,7 +102,7 @@ def study_json(
 
 def study_tables(
     study: StudyRecord,
-    runs: pd.DataFrame,
+    standing: Standing,
     costs: Mapping[str, Usage],
     checks: Sequence[str],
     *,
@@ -105,16 +112,16 @@ def study_tables(
 
     Args:
         study: The study.
-        runs: As `reading.runs` gives them.
+        standing: Of its runs.
         costs: What each arm has cost so far.
         checks: What is worth a look.
         retry: What to do about failed runs.
     """
-    standing = Standing(runs)
+    runs = standing.runs
     things: list[Any] = [f"{study.name}: {study.question}", counts_in_words(runs)]
     things += time_left(standing)
     things.append(_finished(study, runs))
-    things += running_tables(runs)
+    things += running_tables(standing)
     if standing.failures:
         rows_failed = [
             (failure.run_id, failure.run, last_line(failure.error))
@@ -194,13 +201,26 @@ def _of_arm(cells: Counter[tuple[str, str]], arm: str, study: StudyRecord) -> in
     return sum(cells[arm, game] for game in study.games)
 
 
-def running_tables(runs: pd.DataFrame, *, most: int | None = None) -> list[Any]:
+def workers_gone(standing: Standing) -> list[str]:
+    """Which runs have lost their worker, and what to do, if there are any."""
+    gone = standing.workers_gone
+    if not gone:
+        return []
+    reasons = list(dict.fromkeys(gone.values()))
+    more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
+    why = ", ".join([*reasons[:MOST_REASONS], *more])
+    them = "it" if len(gone) == 1 else "them"
+    return [f"{counted(len(gone), 'run')} without a worker: {why}. `ablate work` takes {them} up."]
+
+
+def running_tables(standing: Standing, *, most: int | None = None) -> list[Any]:
     """The runs under way: how far, how fast, and where; nothing where there are none.
 
     Args:
-        runs: As `reading.runs` gives them.
+        standing: Of the runs.
         most: Lists so many at most; the rest is counted.
     """
+    runs, gone = standing.runs, standing.workers_gone
     running = runs[runs["state"] == RunState.RUNNING.value].to_dict("records")
     if not running:
         return []
@@ -212,7 +232,7 @@ def running_tables(runs: pd.DataFrame, *, most: int | None = None) -> list[Any]:
             f"{row['env_frames'] / row['planned_env_frames']:.0%}",
             "-" if (fast := speed(row)) is None else f"{fast:,.0f}",
             f"{row['device']} {row['host']}:{row['pid']}",
-            f"{_seconds_since(row['heartbeat_at'])} ago",
+            f"{_seconds_since(row['heartbeat_at'])} ago{', gone' * (row['run_id'] in gone)}",
         )
         for row in shown
     ]
@@ -224,7 +244,7 @@ def running_tables(runs: pd.DataFrame, *, most: int | None = None) -> list[Any]:
     ]
     left = len(running) - len(shown)
     more = [f"and {left:,} more"] if left else []
-    return [table("Running", columns, rows), *more, *resumed]
+    return [table("Running", columns, rows), *more, *resumed, *workers_gone(standing)]
 
 
 def speed(row: Mapping[Hashable, Any]) -> float | None:

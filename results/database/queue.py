@@ -46,6 +46,7 @@ __all__ = [
     "claim",
     "end_worker",
     "holders",
+    "lost_runs",
     "register_worker",
     "release_dead",
     "release_killed",
@@ -184,6 +185,19 @@ def release_dead(
     ]
 
 
+def lost_runs(engine: Engine) -> dict[int, str]:
+    """The runs that `release_dead` would queue again now, by their ids, and why; changes nothing.
+
+    Raises:
+        DatabaseError: If the database cannot be read.
+    """
+    now, here = utc_now(), this_machine()
+    with read(engine) as session:
+        held = _in_hand(session)
+    reasons = {one.run_id: _why_dead(one, now, here, process_is_alive) for one in held}
+    return {run_id: reason for run_id, reason in reasons.items() if reason is not None}
+
+
 def begin_leases_anew(engine: Engine, now: datetime) -> None:
     """Lets the leases begin now whose last heartbeat lies ahead: the clock was set back since.
 
@@ -253,6 +267,7 @@ class _Held(NamedTuple):
     """A run in a worker's hand."""
 
     attempt_id: int
+    run_id: int
     heartbeat_at: datetime
     losses: int
     machine: str
@@ -266,6 +281,7 @@ def _in_hand(session: Session) -> list[_Held]:
     query = (
         select(
             Attempt.id,
+            Attempt.run_id,
             Attempt.heartbeat_at,
             Run.losses,
             Worker.machine,

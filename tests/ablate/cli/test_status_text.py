@@ -1,4 +1,6 @@
 import json
+import os
+import socket
 
 import pytest
 from sqlalchemy import update
@@ -6,10 +8,10 @@ from sqlalchemy import update
 from ablate import planner
 from ablate.cli import status_text
 from ablate.planner import assemble_study
-from results.database import queue
+from results.database import queue, reading
 from results.database.engine import write
 from results.database.records import CheckpointRow
-from results.database.schema import Attempt
+from results.database.schema import Attempt, Worker
 
 
 @pytest.fixture
@@ -80,6 +82,31 @@ def test_the_rest_is_estimated_for_the_workers_that_are_there(resumed, ablate, e
     assert "(14 queued, 1 running, 1 finished); about 2 h 24 min left" in ablate("status").stdout
     told = json.loads(ablate("status", "mini", "--json").stdout)
     assert told["seconds_left"] == 600.0 * 14.4
+
+
+@pytest.fixture
+def killed(resumed, engine):
+    """The first run again, whose worker was killed; nobody has taken it back yet."""
+    with write(engine) as session:
+        session.execute(update(Worker).values(process_started_at=Worker.process_started_at - 9))
+
+
+def test_a_worker_that_was_killed_is_not_counted_and_the_next_step_is_told(
+    killed, ablate, engine, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = ablate("status", "mini").stdout
+    assert "Nobody works on it now." in shown
+    assert "ago, gone" in shown
+    told = f"1 run without a worker: the process {os.getpid()} on {socket.gethostname()} ended "
+    assert f"{told}without a word. `ablate work` takes it up." in shown
+    assert f"    {told}" in ablate("status").stdout
+    first, second = json.loads(ablate("status", "mini", "--json").stdout)["run_list"][:2]
+    assert first["worker_gone"].endswith("ended without a word")
+    assert second["worker_gone"] is None
+    assert reading.counts(engine, "mini")["running"] == 1  # looking changes nothing
+    queue.release_dead(engine)
+    assert "without a worker" not in ablate("status", "mini").stdout
 
 
 def test_runs_are_listed_with_their_ids_unless_there_are_many(
