@@ -259,11 +259,22 @@ def _updates(config: AgentConfig, clock: Clock) -> Recipe:
         model_time = _due_time(clock.schedule, model)
         behaviour_time = _due_time(clock.behaviour_schedule, behaviour)
         if model_waits and not (behaviour_waits and behaviour_time < model_time):
-            yield TrainWorldModel()
-            if config.validation_fraction and clock.updates % config.validate_every == 0:
-                yield Validate()
+            yield from model_update(config, clock)
         else:
             yield TrainBehaviour()
+
+
+def model_update(config: AgentConfig, clock: Clock) -> Recipe:
+    """Yields an update of the world model, and the validation that is due after it."""
+    validates = validation_due(config, clock.updates + 1)
+    yield TrainWorldModel()
+    if validates:
+        yield Validate()
+
+
+def validation_due(config: AgentConfig, updates: int) -> bool:
+    """Whether the last of so many updates of the world model is followed by a validation."""
+    return bool(config.validation_fraction) and updates % config.validate_every == 0
 
 
 def _due_time(schedule: Schedule, done: int) -> float:

@@ -33,10 +33,13 @@ from agents.training.recipe import (
     Surgery,
     Tag,
     TrainWorldModel,
+    Validate,
     expected_updates,
     followed,
+    model_update,
     planned_updates,
     updates_due,
+    validation_due,
 )
 
 OFTEN = {"every_updates": 1}
@@ -154,25 +157,30 @@ class ResettingRecipe:
     def __call__(
         self, recipe: Recipe, config: AgentConfig, budget: Budget, clock: Clock
     ) -> Recipe:
-        """Lets a reset and its recovery follow the update with which an interval is full."""
+        """Lets a reset and its recovery follow the update with which an interval is full.
+
+        The update's own validation comes before them.
+        """
         settings, counters = self.settings, clock.counters
+        interval = due = 0  # as of the last update
 
         def reset(event: Event) -> Recipe:
-            if not (isinstance(event, TrainWorldModel) and settings.in_time(budget, clock)):
-                return
-            interval, last = settings.schedule(expected_updates(config, budget, clock))
-            due = min(clock.updates - clock.extra_updates, last) // interval
-            if due > counters.get(RESETS, 0):
+            nonlocal interval, due
+            if isinstance(event, TrainWorldModel) and settings.in_time(budget, clock):
+                interval, last = settings.schedule(expected_updates(config, budget, clock))
+                due = min(clock.updates - clock.extra_updates, last) // interval
+            ends = Validate if validation_due(config, clock.updates) else TrainWorldModel
+            if isinstance(event, ends) and due > counters.get(RESETS, 0):
                 counters[RESETS] = due
                 counters[RECOVERY] = round(settings.recovery_fraction * interval)
                 yield Surgery(self.name, due, settings.operations)
-                yield from _recovered(clock)
+                yield from _recovered(config, clock)
 
-        yield from _recovered(clock)  # of a run that was left in the middle of it
+        yield from _recovered(config, clock)  # of a run that was left in the middle of it
         yield from followed(recipe, reset)
 
 
-def _recovered(clock: Clock) -> Recipe:
+def _recovered(config: AgentConfig, clock: Clock) -> Recipe:
     while clock.counters.get(RECOVERY, 0):
-        yield TrainWorldModel()
+        yield from model_update(config, clock)
         clock.counters[RECOVERY] -= 1

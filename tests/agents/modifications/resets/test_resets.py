@@ -18,6 +18,7 @@ from agents.training.recipe import (
     Surgery,
     TrainBehaviour,
     TrainWorldModel,
+    Validate,
     following,
     planned_updates,
 )
@@ -45,7 +46,7 @@ def carry_out(settings, clock=None, *, stop=math.inf, budget=BUDGET, first_episo
         log.append(event)
         if resting:
             clock.env_frames += 4
-            clock.episodes = clock.env_frames // first_episode
+            clock.episodes = clock.validation_episodes = clock.env_frames // first_episode
         clock.updates += isinstance(event, TrainWorldModel)
         clock.behaviour_updates += isinstance(event, TrainBehaviour)
         event = following(recipe, {})
@@ -53,7 +54,7 @@ def carry_out(settings, clock=None, *, stop=math.inf, budget=BUDGET, first_episo
 
 
 def letters(log):
-    of = {TrainWorldModel: "W", TrainBehaviour: "B", Surgery: "S"}
+    of = {TrainWorldModel: "W", TrainBehaviour: "B", Surgery: "S", Validate: "V"}
     return "".join(of.get(type(event), "") for event in log)
 
 
@@ -95,6 +96,29 @@ def test_recovery_takes_its_updates_from_those_to_come():
     assert clock.updates == clock.behaviour_updates == planned_updates(config(), BUDGET) == 40
 
 
+VALIDATED = {"validation_fraction": 0.25, "validate_every": 4}
+
+
+@pytest.mark.parametrize("every", [1, 3, 6, 8])
+@pytest.mark.parametrize("recovery", [0.0, 0.5, 1.0])
+def test_every_validation_comes_after_its_update_whoever_asks_for_that(every, recovery):
+    settings = Resets(every_updates=every, recovery_fraction=recovery)
+    log, _ = carry_out(settings, **VALIDATED)
+    updates = letters(log).replace("B", "")
+    assert updates.replace("V", "").endswith("W" * 8)
+    assert updates.count("S") >= 3
+    validated = [updates[:i].count("W") for i, event in enumerate(updates) if event == "V"]
+    assert validated == list(range(4, 41, 4))
+    assert "SV" not in updates  # what the update has made is measured, not what is left of it
+
+
+def test_a_recovery_validates_as_any_update_does():
+    settings = Resets(every_updates=8, recovery_fraction=0.75, until_fraction=0.2)
+    log, _ = carry_out(settings, **VALIDATED)
+    rest = "B" * 7 + "WBWVB" + "WBWBWBWVB" * 6
+    assert letters(log) == "WBWBWBWVBWBWBWBWV" + "S" + "WWWWV" + "WW" + rest
+
+
 def test_a_reset_does_what_its_settings_say():
     log, _ = carry_out(
         Resets(every_updates=30, full=("actor",), last_layers=("critic",), shrink=0.5, perturb=0.4)
@@ -107,12 +131,13 @@ def test_a_reset_does_what_its_settings_say():
     )
 
 
+@pytest.mark.parametrize("base", [{}, VALIDATED])
 @pytest.mark.parametrize("stop", [5, 100, 130, 170, 210])
-def test_a_run_that_is_taken_up_resets_at_the_same_points(stop):
+def test_a_run_that_is_taken_up_resets_at_the_same_points(stop, base):
     settings = Resets(every_updates=8, recovery_fraction=0.5)
-    whole, _ = carry_out(settings)
-    before, clock = carry_out(settings, stop=stop)
-    rest, _ = carry_out(settings, Clock.of(asdict(clock)))
+    whole, _ = carry_out(settings, **base)
+    before, clock = carry_out(settings, stop=stop, **base)
+    rest, _ = carry_out(settings, Clock.of(asdict(clock)), **base)
     assert before + rest == whole
 
 
