@@ -1,8 +1,7 @@
 """PPO: several epochs of clipped steps on one dream.
 
-Schulman et al., "Proximal Policy Optimization Algorithms" (arXiv:1707.06347), eq. (7), on the
-targets of the base agent. With the ratio ρ_t = π(a_t | z_t) / π_dreaming(a_t | z_t), the actor
-descends
+Schulman et al., "Proximal Policy Optimization Algorithms" (arXiv:1707.06347), eq. (7). With the
+ratio ρ_t = π(a_t | z_t) / π_dreaming(a_t | z_t), the actor descends
 
     −mean(w_t [min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε) Â_t) + η H(π(·|z_t))]),
 
@@ -10,11 +9,16 @@ and the critic mean(w_t ½ (V(z_t) − G_t)²), or with a value clip the larger 
 error of V_dreaming + clip(V − V_dreaming, −ε_v, ε_v). Â is the advantage, normalised to mean 0 and
 deviation 1 under the weights: a fuzzy termination makes a later state count less here too.
 
+Rewards are aligned as in the textbooks (`corrected_targets`). The base's own targets differ from
+the advantage by a baseline, which costs REINFORCE nothing; but whether a ratio is clipped depends
+on the sign of Â, and its deviation scales the step.
+
 A minibatch is a share of the dreams, each whole. A dream is on-policy in the first step only; a
 fresh dream per step is what `behaviour_frames_per_update` buys.
 
 There is no null: an update with one epoch and one minibatch has the gradients of the base agent's
-when advantages are not normalised (a test), but PPO's minibatches have another order.
+under the same targets when advantages are not normalised (a test), but PPO's minibatches have
+another order.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,7 +90,8 @@ class PPO(Modification):
             )
         if self.target_entropy is not None:
             entropy = entropy_target(self, self.target_entropy, parts.config)
-        return parts.with_rule(self.name, ClippedEpochs(self), entropy)
+        aligned = parts.with_settings(self.name, corrected_targets=True)
+        return aligned.with_rule(self.name, ClippedEpochs(self), entropy)
 
 
 def entropy_target(settings: PPO, share: float, config: AgentConfig) -> EntropyTarget:

@@ -6,7 +6,7 @@ import torch
 
 from agents.assemble import AssemblyError, assemble
 from agents.config import agent_config
-from agents.dreamer.imagination import Imagination
+from agents.dreamer.imagination import Imagination, Trajectory
 from agents.dreamer.optimiser import Optimiser
 from agents.modifications.algorithms.ppo import (
     PPO,
@@ -55,6 +55,25 @@ def test_nothing_to_learn_from_is_normalised_to_numbers():
     zeros = torch.zeros(2, 3)
     assert torch.equal(normalised(zeros, torch.ones(2, 3)), zeros)
     assert normalised(torch.ones(2, 3), zeros).isfinite().all()
+
+
+def test_what_no_action_changes_is_no_advantage(make_agent, monkeypatch):
+    # z_1 pays 1 whatever is done; an advantage that is not 0 would be clipped by its sign
+    agent = make_agent(parts=assemble(agent_config("micro", gamma=1.0, lambda_=0.7), [PPO()]))
+    learner, H = agent.behaviour, 4
+    exact = torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0])[:, None, None]  # of z_0..z_4: what follows
+    monkeypatch.setattr(learner.target_critic, "forward", lambda feat: exact)
+    trajectory = Trajectory(
+        feat=torch.zeros(H + 1, 1, agent.config.feat),
+        action=torch.zeros(H, 1, 5),
+        reward=torch.tensor([[1.0], [0.0], [0.0], [0.0]]),
+        disc=torch.ones(H, 1),
+        start_reward=torch.zeros(1),
+        start_disc=torch.ones(1),
+    )
+    advantage = learner.targets(trajectory).advantage
+    assert advantage.shape == (H, 1)
+    assert not advantage.any()
 
 
 def test_the_value_clip_keeps_the_larger_error():
