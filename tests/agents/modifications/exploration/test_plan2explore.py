@@ -9,7 +9,7 @@ from agents.assemble import assemble
 from agents.config import Budget, agent_config
 from agents.dreamer.imagination import Trajectory
 from agents.dreamer.world_model import normalised, one_hot_actions
-from agents.modifications.exploration.plan2explore import Plan2Explore, variance_over
+from agents.modifications.exploration.plan2explore import Plan2Explore, root, variance_over
 from agents.views import View
 
 ACTIONS, B, T = 5, 2, 6
@@ -55,6 +55,17 @@ def test_the_variance_is_that_over_the_list(uniforms):
     expected = predictions.var(0, correction=0)
     torch.testing.assert_close(variance_over(list(predictions)), expected)
     assert torch.equal(variance_over([predictions[0]] * 5), torch.zeros(4, 3))
+
+
+def test_members_that_agree_have_no_gradient_and_no_spread():
+    # d sqrt(x) / dx = 1 / (2 sqrt(x)); that of equal predictions would be infinite, times 0
+    x = torch.tensor([0.0, 4.0, 0.25], requires_grad=True)
+    root(x).sum().backward()
+    assert root(x).tolist() == [0.0, 2.0, 0.5]
+    assert x.grad.tolist() == [0.0, 0.25, 1.0]
+    predictions = [torch.ones(2, requires_grad=True) for _ in range(2)]
+    root(variance_over(predictions)).sum().backward()
+    assert not any(one.grad.any() for one in predictions)
 
 
 @pytest.mark.parametrize("spread", ["std", "variance"])
