@@ -54,8 +54,8 @@ class Auxiliary(Modification):
         return parts if self.weight == 0 else parts.with_loss_term(AuxiliaryTerm(self))
 
     def proof(self, config: AgentConfig) -> Proof:
-        """λ, by which the term counts."""
-        return Proof(f"{self.name}/scale")
+        """The gradient of the term's own networks: without negatives, or targets, it is 0."""
+        return Proof(f"{self.name}/grad_norm")
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ def counted(parts: Parts, observation: Observation) -> Counted:
             reward=rows,
             is_first=rows.bool(),
             is_terminal=rows.bool(),
+            row=rows.long(),
+            episode=rows.long(),
         )
         counter.calls, counter.flops = 0, 0
         agent.train_behaviour(agent.train_world_model(batch)[0])

@@ -35,6 +35,8 @@ class Batch:
         reward: [B, T], raw, arrived with row t.
         is_first: [B, T], true where an episode or the sequence starts.
         is_terminal: [B, T], true where the episode ended for good (not by a time limit).
+        row: [B, T], which row of the replay it is: rows of one episode follow each other.
+        episode: [B, T], the row with which its episode began.
     """
 
     observation: UInt8[Tensor, "B T *obs"] | Float[Tensor, "B T *obs"]
@@ -42,6 +44,8 @@ class Batch:
     reward: Float[Tensor, "B T"]
     is_first: Bool[Tensor, "B T"]
     is_terminal: Bool[Tensor, "B T"]
+    row: Int[Tensor, "B T"]
+    episode: Int[Tensor, "B T"]
 
 
 @dataclass(frozen=True)

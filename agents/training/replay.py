@@ -266,6 +266,8 @@ class Replay:
             reward=self.reward.index_select(0, index).view(B, T).to(self.device),
             is_first=is_first.to(self.device),
             is_terminal=self.is_terminal.index_select(0, index).view(B, T).to(self.device),
+            row=rows.to(self.device),
+            episode=episode_start.to(self.device),
         )
 
     def _write(

@@ -89,6 +89,8 @@ def _random_batch(B, T, *, actions=ACTIONS, seed=0):
         reward=2 * torch.randn(B, T, generator=generator),
         is_first=is_first,
         is_terminal=torch.rand(B, T, generator=generator) < 0.2,
+        row=torch.arange(B * T).view(B, T),
+        episode=(T * torch.arange(B))[:, None].expand(B, T),
     )
 
 

@@ -51,6 +51,8 @@ def batch(update):
         reward=(2 * torch.cos(rows)).float(),
         is_first=is_first,
         is_terminal=rows % 5 == 3,
+        row=rows.long(),
+        episode=rows[:, :1].long().expand(B, T),
     )
 
 

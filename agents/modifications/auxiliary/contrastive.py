@@ -9,15 +9,15 @@ MoCo); both looks at a frame are random shifts:
 
 Frames of one sequence are near copies of each other, so they are poor negatives: by default one
 frame of each sequence is drawn. The other way is to take all frames, and to leave those of the
-same episode out that are fewer than `window` agent steps away. The batch does not say whether two
-of its sequences are of one episode; there it is taken that they are not. f̄ and ḡ follow the
-encoder and the projector g by moving averages, and take no gradient.
+same episode out that are fewer than `window` agent steps away: sequences overlap where there are
+few episodes. f̄ and ḡ follow the encoder and the projector g by moving averages, and take no
+gradient.
 """  # noqa: E501
 
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +30,7 @@ from agents.dreamer.loss_terms import AuxiliaryLoss, Follower
 from agents.dreamer.networks import MLP, glorot_
 from agents.dreamer.world_model import Seen, WorldModel
 from agents.modification import Example
+from agents.parts import AssemblyError, Parts
 from agents.precision import at_least_fp32
 from agents.streams import Streams
 
@@ -74,6 +75,16 @@ class Contrastive(Auxiliary):
             del values["temperature"]
         return values
 
+    def install(self, parts: Parts) -> Parts:
+        batch, length = parts.config.batch, parts.config.length
+        if batch == 1 and (self.negatives != "masked" or length <= self.window):
+            raise AssemblyError(
+                f"{self.name} tells frames apart, and a batch of one sequence of {length} has "
+                f"none that count as others with negatives = {self.negatives!r} and "
+                f"window = {self.window}; give it more sequences"
+            )
+        return super().install(parts)
+
     def build(self, world_model: WorldModel, streams: Streams) -> "Contrast":
         return Contrast(self, world_model, streams)
 
@@ -101,9 +112,9 @@ class Contrast(AuxiliaryLoss):
         self, world_model: WorldModel, seen: Seen, uniforms: Float[Tensor, "B S 5"]
     ) -> tuple[Float[Tensor, "B S"], dict[str, Float[Tensor, ""]]]:
         """Compares every frame that takes part with every other."""
-        frames, is_first = seen.view.obs_in, seen.batch.is_first
+        frames, batch = seen.view.obs_in, seen.batch
         if self.settings.negatives == "masked":
-            counts = far_apart(is_first, self.settings.window)
+            counts = far_apart(batch.row, batch.episode, self.settings.window)
         else:
             row = (uniforms[:, 0, 0] * frames.shape[1]).long()
             frames = frames[torch.arange(len(frames), device=frames.device), row][:, None]
@@ -156,18 +167,18 @@ class Bilinear(nn.Module):
         return scores
 
 
-def far_apart(is_first: Bool[Tensor, "B T"], window: int) -> Bool[Tensor, "N N"]:
-    """Which of N = B T frames count as others: all but those close to it, and itself.
+def far_apart(
+    row: Int[Tensor, "B T"], episode: Int[Tensor, "B T"], window: int
+) -> Bool[Tensor, "N N"]:
+    """Which of N = B T frames count beside each: itself, and all that are not close to it.
 
-    Those of its sequence and episode that are fewer than `window` rows away do not count.
+    Those of its episode that are fewer than `window` rows away are close, the same frame in
+    another sequence among them.
     """
-    B, T = is_first.shape
-    places = torch.arange(B * T, device=is_first.device)
-    sequence, row = places // T, places % T
-    episode = is_first.cumsum(1).flatten()
-    same = (sequence[:, None] == sequence) & (episode[:, None] == episode)
+    row, episode = row.flatten(), episode.flatten()
+    same = episode[:, None] == episode
     close = same & ((row[:, None] - row).abs() < window)
-    return ~close | (places[:, None] == places)
+    return ~close | torch.eye(len(row), dtype=torch.bool, device=row.device)
 
 
 def contrastive_loss(

@@ -49,7 +49,9 @@ class EpsilonGreedy(Modification):
         return cls(epsilon=0.0)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        return float(budget.prefill_frames)
+        """The prefill's end, unless ε is 0 from there on: linear, so it is if both ends are."""
+        ends = (self.epsilon_at(frames) for frames in (budget.prefill_frames, budget.env_frames))
+        return float(budget.prefill_frames) if any(ends) else float("inf")
 
     def install(self, parts: Parts) -> Parts:
         never = self.epsilon == 0 and not self.final

@@ -73,9 +73,15 @@ class AdaptiveRatio(Modification):
         return cls(factor=1.0)
 
     def first_action(self, config: AgentConfig, budget: Budget) -> float:
-        """The second measurement is the first that can be compared."""
+        """With the start where that is another; never, if nothing can be decided afterwards.
+
+        The second measurement is the first that can be compared.
+        """
+        decision = budget.prefill_frames + 2 * self.interval
+        fixed = self.factor == 1 or self.lowest == self.highest
+        if fixed or decision >= budget.env_frames:
+            return float("inf")
         changed = config.model_copy(update=self._start(config))
-        decision = budget.prefill_frames + 2 * self.interval if self.factor > 1 else float("inf")
         return min(float(decision), first_difference(config, changed, budget))
 
     def install(self, parts: Parts) -> Parts:
@@ -91,7 +97,9 @@ class AdaptiveRatio(Modification):
         return parts.with_recipe_wrap(AdaptiveRecipe(self)) if self.factor > 1 else parts
 
     def proof(self, config: AgentConfig) -> Proof:
-        return Proof("recipe/env_frames_per_update", config.env_frames_per_update)
+        """The ratio leaves where it started."""
+        start = config.env_frames_per_update if self.start is None else self.start
+        return Proof("recipe/env_frames_per_update", start)
 
     def _start(self, config: AgentConfig) -> dict[str, float | None]:
         if self.start is None:

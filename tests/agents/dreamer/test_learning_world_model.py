@@ -1,6 +1,7 @@
 """The world model alone learns: one batch by heart, and one bit across blank frames."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,6 +29,12 @@ def starts_of(B):
     return is_first
 
 
+def places_of(B):
+    """The rows of sequences that are episodes, and the row with which each of them begins."""
+    row = torch.arange(B * LENGTH).view(B, LENGTH)
+    return row, row[:, :1].expand(B, LENGTH)
+
+
 # One batch by heart
 
 
@@ -47,7 +54,7 @@ def moving_squares(side=20):
     is_terminal = torch.zeros(4, LENGTH, dtype=torch.bool)
     is_terminal[0, -1] = True
     action = torch.zeros(4, LENGTH, dtype=torch.long)
-    return Batch(image, action, reward, starts_of(4), is_terminal)
+    return Batch(image, action, reward, starts_of(4), is_terminal, *places_of(4))
 
 
 def losses_by_heart(seed, updates=300):
@@ -103,7 +110,8 @@ def memory(colour, action):
     image[:, -1, 0, 4:12, 8:] = torch.where(left, 0, level)
     reward = torch.zeros(B, LENGTH)
     reward[:, -1] = 2.0 * colour - 1
-    return Batch(image, action, reward, starts_of(B), torch.zeros(B, LENGTH, dtype=torch.bool))
+    alive = torch.zeros(B, LENGTH, dtype=torch.bool)
+    return Batch(image, action, reward, starts_of(B), alive, *places_of(B))
 
 
 @torch.no_grad()
@@ -151,9 +159,7 @@ def hits(agent, seed, *, late=0):
     colour, action = bits[:, 0], bits.clone()
     action[:, 0] = 0
     truth = memory(colour, action)
-    told = Batch(
-        truth.observation, action.roll(late, 1), truth.reward, truth.is_first, truth.is_terminal
-    )
+    told = replace(truth, action=action.roll(late, 1))
     generator = torch.Generator().manual_seed(seed)
     image, reward = open_loop(agent, told, 2, generator)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agents.assemble import assemble
+from agents.assemble import AssemblyError, assemble
 from agents.augmentation import shift
 from agents.config import agent_config
 from agents.dreamer.world_model import normalised
@@ -74,8 +74,9 @@ def test_keys_that_do_not_count_take_no_gradient_and_win_nothing(uniforms):
 
 
 def test_close_frames_of_one_episode_are_no_negatives():
-    is_first = torch.tensor([[True, False, False, True], [True, False, False, False]])
-    counts = far_apart(is_first, 2).int().tolist()
+    row = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13]])
+    episode = torch.tensor([[0, 0, 0, 3], [10, 10, 10, 10]])
+    counts = far_apart(row, episode, 2).int().tolist()
     assert counts == [
         [1, 0, 1, 1, 1, 1, 1, 1],  # row 1 is the next one
         [0, 1, 0, 1, 1, 1, 1, 1],
@@ -86,7 +87,22 @@ def test_close_frames_of_one_episode_are_no_negatives():
         [1, 1, 1, 1, 1, 0, 1, 0],
         [1, 1, 1, 1, 1, 1, 0, 1],
     ]
-    assert far_apart(is_first, 1).all()
+    assert far_apart(row, episode, 1).all()
+
+
+def test_sequences_that_overlap_are_no_negatives_of_each_other():
+    # rows 4, 5, 6 of the episode that began with row 2, and rows 5, 6 of it before another
+    row, episode = torch.tensor([[4, 5, 6], [5, 6, 7]]), torch.tensor([[2, 2, 2], [2, 2, 7]])
+    counts = far_apart(row, episode, 1).int().tolist()
+    assert counts == [
+        [1, 1, 1, 1, 1, 1],
+        [1, 1, 1, 0, 1, 1],  # the fourth is the same frame
+        [1, 1, 1, 1, 0, 1],
+        [1, 0, 1, 1, 1, 1],
+        [1, 1, 0, 1, 1, 1],
+        [1, 1, 1, 1, 1, 1],
+    ]
+    assert far_apart(row, episode, 2)[0].tolist() == [True, False, True, False, True, True]
 
 
 def test_the_bilinear_score_is_q_w_k():
@@ -192,3 +208,11 @@ def test_what_has_no_effect_is_no_part_of_its_identity():
     assert "temperature" not in Contrastive().determinants()
     masked = Contrastive(negatives="masked", similarity="cosine").determinants()
     assert (masked["window"], masked["temperature"]) == (8, 0.07)
+
+
+@pytest.mark.parametrize("settings", [{}, {"negatives": "masked", "window": 8}])
+def test_a_batch_without_negatives_is_refused(settings):
+    config = agent_config("micro", batch=1, length=8)
+    with pytest.raises(AssemblyError, match="none that count as others"):
+        assemble(config, [Contrastive(**settings)])
+    assemble(config, [Contrastive(negatives="masked", window=7)])

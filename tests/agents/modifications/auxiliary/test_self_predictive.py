@@ -193,3 +193,13 @@ def test_it_learns_to_foretell_what_comes_again_and_again(built, random_batch):
     told = [agent.train_world_model(batch)[1] for _ in range(80)]
     assert float(told[0]["self_predictive/loss"]) > -0.5 * K
     assert float(told[-1]["self_predictive/loss"]) < -0.7 * K
+
+
+def test_without_a_target_to_foretell_it_proves_nothing(built, random_batch):
+    agent, _ = built()
+    config = agent.config
+    proof = SelfPredictive().proof(config)
+    metrics = agent.train_world_model(random_batch(B, T))[1]
+    assert metrics[proof.metric].item() > proof.idle == 0
+    cut = dataclasses.replace(random_batch(B, T), is_first=torch.ones(B, T, dtype=torch.bool))
+    assert agent.train_world_model(cut)[1][proof.metric].item() == 0

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,15 @@ def test_what_it_has_replaced_is_saved(make_agent):
 def test_it_acts_when_the_behaviour_takes_over():
     budget = Budget(env_frames=4000, prefill_frames=400)
     assert EpsilonGreedy().first_action(agent_config("micro"), budget) == 400
+    rising = EpsilonGreedy(epsilon=0.0, final=0.1, falls_until=4000)
+    assert rising.first_action(agent_config("micro"), budget) == 400
+
+
+def test_a_schedule_that_is_over_before_the_prefill_never_acts():
+    config, budget = agent_config("micro"), Budget(env_frames=4000, prefill_frames=400)
+    for falls_until, expected in ((399, math.inf), (400, math.inf), (404, 400)):
+        fallen = EpsilonGreedy(epsilon=1.0, final=0.0, falls_until=falls_until)
+        assert fallen.first_action(config, budget) == expected
 
 
 @pytest.mark.parametrize(
