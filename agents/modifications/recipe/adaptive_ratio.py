@@ -97,9 +97,7 @@ class AdaptiveRatio(Modification):
         return parts.with_recipe_wrap(AdaptiveRecipe(self)) if self.factor > 1 else parts
 
     def proof(self, config: AgentConfig) -> Proof:
-        """The ratio leaves where it started."""
-        start = config.env_frames_per_update if self.start is None else self.start
-        return Proof("recipe/env_frames_per_update", start)
+        return Proof("recipe/env_frames_per_update", config.env_frames_per_update)
 
     def _start(self, config: AgentConfig) -> dict[str, float | None]:
         if self.start is None:
