@@ -47,7 +47,7 @@ def parse_until(words: str, now: datetime) -> datetime:
     """Reads a moment: `18:30` (the next one), `2026-11-30 08:00`, `+90m`, `+2h`, `+1d`.
 
     Args:
-        words: What a user wrote; local time.
+        words: What a user wrote; local time, as the system's zone counts on that day.
         now: The present, with its time zone.
 
     Raises:
@@ -58,15 +58,28 @@ def parse_until(words: str, now: datetime) -> datetime:
         return now + timedelta(**{unit: int(found[1])})
     try:
         if found := re.fullmatch(r"(\d{1,2}):(\d{2})", words):
-            moment = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
-            return moment if moment > now else moment + timedelta(days=1)
-        moment = datetime.fromisoformat(words)
+            midnight = datetime.combine(now.astimezone(), datetime.min.time())
+            today = midnight.replace(hour=int(found[1]), minute=int(found[2]))
+            return next(
+                moment
+                for day in (today, today + timedelta(days=1))
+                for moment in _moments(day)
+                if moment > now
+            )
+        written = datetime.fromisoformat(words)
     except ValueError:
         raise TimeError(
             f"--until {words}: give a time of day (18:30), a moment (2026-11-30 08:00) or a "
             "length of time (+90m, +2h, +1d)."
         ) from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
-    if moment <= now:
-        raise TimeError(f"--until {words}: that is past; it is {now:%Y-%m-%d %H:%M} now.")
-    return moment
+    moments = _moments(written) if written.tzinfo is None else (written,)
+    to_come = next((moment for moment in moments if moment > now), None)
+    if to_come is None:
+        here = now.astimezone()
+        raise TimeError(f"--until {words}: that is past; it is {here:%Y-%m-%d %H:%M} now.")
+    return to_come
+
+
+def _moments(local: datetime) -> tuple[datetime, datetime]:
+    """When clocks show a local time: the same moment twice, but where autumn repeats an hour."""
+    return local.astimezone(), local.replace(fold=1).astimezone()

@@ -1,10 +1,21 @@
-from datetime import datetime, timedelta, timezone
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from ablate.stopping import StopPlan, TimeError, parse_until
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.fixture(autouse=True)
+def in_berlin(monkeypatch):
+    """Summer time until 25 October 2026, 3:00, and from 28 March 2027, 2:00."""
+    with monkeypatch.context() as local:
+        local.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -21,6 +32,27 @@ NOW = datetime(2026, 11, 20, 15, 30, tzinfo=timezone(timedelta(hours=1)))
 )
 def test_a_moment_is_read(words: str, moment: datetime) -> None:
     assert parse_until(words, NOW) == moment
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "moment"),  # all in UTC
+    [
+        ("2026-10-20 10:00", "2026-11-30 08:00", "2026-11-30 07:00"),
+        ("2026-10-24 18:00", "08:00", "2026-10-25 07:00"),
+        ("2026-10-24 18:00", "02:30", "2026-10-25 00:30"),
+        ("2026-10-25 00:45", "02:30", "2026-10-25 01:30"),  # the clocks show it twice
+        ("2026-10-25 00:45", "2026-10-25 02:30", "2026-10-25 01:30"),
+        ("2026-10-25 01:45", "02:30", "2026-10-26 01:30"),
+        ("2026-10-24 18:00", "+1d", "2026-10-25 18:00"),
+        ("2027-03-27 18:00", "08:00", "2027-03-28 06:00"),
+        ("2026-10-20 10:00", "2026-11-30T08:00+03:00", "2026-11-30 05:00"),
+    ],
+)
+def test_local_time_is_what_the_clocks_will_show_then(now, words, moment) -> None:
+    def utc(text: str) -> datetime:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    assert parse_until(words, utc(now)) == utc(moment)
 
 
 @pytest.mark.parametrize("words", ["25:00", "soon", "+2w", "2026-13-01", "2026-11-20 15:00"])
