@@ -73,7 +73,8 @@ def import_(
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="The table that scores were normalised with.",
+            help="The table that scores were normalised with: wang2016, nature2015, "
+            "dreamerv2-file, or a CSV file with the columns game, random and human.",
             show_default=False,
         ),
     ] = None,

@@ -22,6 +22,8 @@ from results.exchange import jsonfile
 from results.exchange.errors import ExchangeError
 from results.exchange.names import from_file_name, to_file_name
 from results.exchange.record import Draft, Reading, ReadOptions, Record, RecordSet, games, methods
+from results.statistics.errors import StatisticsError
+from results.statistics.normalize import normalization
 
 _KEYS = ("game", "seed", "HNS")
 
@@ -109,9 +111,17 @@ def _refuse_table(path: Path, options: ReadOptions) -> None:
 
 
 def _needed_table(path: Path, options: ReadOptions) -> str:
+    """The id of the table with which scores were normalised.
+
+    Raises:
+        ExchangeError: If none is named, or one that is not there.
+    """
     if options.normalization is None:
         raise ExchangeError(
             f"{path} holds scores that were normalised already, and does not say with which "
             "table. Name it with --normalization (wang2016 is the usual one)."
         )
-    return options.normalization
+    try:
+        return normalization(options.normalization).id
+    except StatisticsError as error:
+        raise ExchangeError(f"--normalization: {error}") from error

@@ -4,6 +4,7 @@ import pytest
 
 from results.exchange.errors import ExchangeError
 from results.exchange.record import Record
+from results.statistics.normalize import normalization
 
 SCORES = [
     {"game": "Alien", "seed": 1.0, "HNS": 0.05, "Max HNS": 0.06},
@@ -44,6 +45,27 @@ def test_normalised_scores_keep_their_table_which_must_be_named(file, read_back)
     assert [one.values for one in read.records] == [(0.05,), (-0.5,)]
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("wang2061", r"--normalization: There is no normalisation table 'wang2061'.*wang2016"),
+        ("", "--normalization: There is no normalisation table ''"),
+        ("mine.csv", r"--normalization: The table mine\.csv cannot be read"),
+    ],
+)
+def test_a_table_that_is_not_there_is_refused(file, read_back, table, message):
+    with pytest.raises(ExchangeError, match=message):
+        read_back("rliable-json", file(SCORES), env_frames=400, normalization=table)
+
+
+def test_a_table_of_the_user_s_is_known_by_its_contents(file, read_back, tmp_path):
+    own = tmp_path / "mine.csv"
+    own.write_text("game,random,human\nAlien,0,100\n")
+    read = read_back("rliable-json", file(SCORES), env_frames=400, normalization=str(own))
+    assert read.normalization == normalization(str(own)).id
+    assert read.normalization.startswith("mine@")
+
+
 def test_raw_scores_have_no_table(file, read_back):
     with pytest.raises(ExchangeError, match="raw scores, which no table has normalised"):
         read_back("rliable-json", file({"Alien": [1]}), env_frames=4, normalization="wang2016")
@@ -72,7 +94,7 @@ def test_what_cannot_be_read_is_refused(file, read_back, contents, message):
 def test_a_record_of_a_list_without_a_score_is_refused(file, read_back):
     contents = [*SCORES, {"game": "Pong", "seed": 0}]
     with pytest.raises(ExchangeError, match="record 3: it lacks HNS"):
-        read_back("rliable-json", file(contents), env_frames=4, normalization="t")
+        read_back("rliable-json", file(contents), env_frames=4, normalization="wang2016")
 
 
 def test_a_game_that_stands_twice_is_refused(tmp_path, read_back):
