@@ -1,5 +1,6 @@
 """Placement: on which device, and in which of its slots, the next worker goes."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -7,7 +8,7 @@ from sqlalchemy import Engine
 from ablate.devices import Device, Devices, Slots
 from results.database import reservations
 from results.database.processes import this_process
-from results.database.reservations import Full, Place
+from results.database.reservations import Full, Place, Reserved
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Seat:
         reservation: Its row in the books.
         device: The device.
         slot: Which of the device's slots.
+        size: The bytes that are reserved for it; 0 where nobody knows what its run takes.
     """
 
     reservation: int
     device: Device
     slot: int
+    size: int
 
     @property
     def label(self) -> str:
@@ -46,14 +49,42 @@ class Placement:
         self.slots = slots
         self._engine, self._devices, self._min_free = engine, devices, min_free_bytes
         self._me = this_process()
+        self._seen: Mapping[str, Device] = {}  # by the last look
 
-    def take(self, size: int) -> Seat | Full:
-        """Reserves a seat for a run of this many bytes, or says why there is none now.
+    def take(self, sizes: Collection[int]) -> Seat | Full:
+        """Reserves a seat for the largest of these runs that fits now, or says why none does.
+
+        So a run that does not fit now keeps no room from smaller ones: it comes when enough is
+        free, at the latest when those are done (`ablate queue pause` on them makes it sooner).
+
+        Args:
+            sizes: How many bytes the runs take that may be begun; 0 where nobody knows.
 
         Raises:
             DatabaseError: If the database cannot be written.
         """
-        seen = {device.name: device for device in self._devices.look()}
+        seen = self._seen = {device.name: device for device in self._devices.look()}
+        size, smallest = max(sizes), min(sizes)
+        found = self._reserve(seen, size)
+        while isinstance(found, Full) and size > smallest:
+            fitting = (one for one in sizes if one <= found.room and one < size)
+            size = max(fitting, default=smallest)
+            found = self._reserve(seen, size)
+        if isinstance(found, Full):
+            gone = {name: "it is gone" for name in self.slots.per_device if name not in seen}
+            return Full({**found.reasons, **gone}, found.room)
+        return Seat(found.id, seen[found.device], found.slot, size)
+
+    def largest(self) -> tuple[str, int] | None:
+        """The largest device and the bytes that runs may take of it, as of the last look."""
+        usable = {
+            name: self._seen[name].total_bytes - self._min_free
+            for name in self.slots.per_device
+            if name in self._seen
+        }
+        return max(usable.items(), key=lambda one: one[1], default=None)
+
+    def _reserve(self, seen: Mapping[str, Device], size: int) -> Reserved | Full:
         places = [
             Place(
                 name,
@@ -64,23 +95,7 @@ class Placement:
             for name, count in self.slots.per_device.items()
             if name in seen
         ]
-        found = reservations.reserve(self._engine, places, size, self._me)
-        if isinstance(found, Full):
-            gone = {name: "it is gone" for name in self.slots.per_device if name not in seen}
-            return Full({**found.reasons, **gone})
-        return Seat(found.id, seen[found.device], found.slot)
-
-    def never_fits(self, size: int) -> str | None:
-        """Why a run of this many bytes fits on no device even if it were empty, or None."""
-        seen = [one for one in self._devices.look() if one.name in self.slots.per_device]
-        largest = max(seen, key=lambda device: device.total_bytes, default=None)
-        if largest is None or largest.total_bytes - self._min_free >= size:
-            return None
-        return (
-            f"a run takes about {size / 1e9:.1f} GB, and {largest.name} has "
-            f"{largest.total_bytes / 1e9:.1f} GB, of which {self._min_free / 1e9:.1f} GB are to "
-            "stay free"
-        )
+        return reservations.reserve(self._engine, places, size, self._me)
 
     def hand_over(self, seat: Seat, pid: int) -> None:
         """Gives a seat to the worker that was started for it.

@@ -59,6 +59,7 @@ class WorkerProcess:
                 study=study,
                 device=seat.device.name,
                 slot=seat.slot,
+                room=seat.size,
                 nothing_new_after=nothing_new_after,
             ),
             stdin=subprocess.DEVNULL,
@@ -120,6 +121,7 @@ def worker_command(
     study: str | None,
     device: str,
     slot: int,
+    room: int,
     nothing_new_after: float | None = None,
 ) -> list[str]:
     """The command line of a worker whose scheduler is this process.
@@ -127,7 +129,8 @@ def worker_command(
     `-P` keeps the working directory, which may hold a folder `results`, off the import path.
     """
     command = [sys.executable, "-P", "-m", "ablate.worker", "--db", database]
-    command += ["--device", device, "--slot", str(slot), "--parent", str(os.getpid())]
+    command += ["--device", device, "--slot", str(slot), "--room", str(room)]
+    command += ["--parent", str(os.getpid())]
     if nothing_new_after is not None:
         command += ["--nothing-new-after", repr(nothing_new_after)]
     return command if study is None else [*command, "--study", study]

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from ablate.announcing import Announcer
 from ablate.disk import DiskGuard
+from ablate.oversized import about_oversized
 from ablate.placement import Placement, Seat
 from ablate.processes import Message, WorkerProcess, death
 from ablate.progress import Display, RunInHand, View, counted, duration
@@ -208,9 +209,13 @@ class Scheduler:
         return self._is_anything_left()
 
     def _is_anything_left(self) -> bool:
-        """Whether there is something to begin or to wait for, as of the last look; says what."""
+        """Whether there is something to begin or to wait for, as of the last look."""
+        return self._waiting.ready > 0 or self._is_anything_to_wait_for()
+
+    def _is_anything_to_wait_for(self) -> bool:
+        """Whether runs may come back that nobody can begin now; says which."""
         running = self._standing.counts["running"]
-        if running and not self._waiting.ready:
+        if running and not self._can_begin():
             self._tell.say_once(
                 "others",
                 f"{counted(running, 'run')} left, in the hands of other workers "
@@ -222,8 +227,7 @@ class Scheduler:
                 f"{counted(self._waiting.delayed, 'run')} lost before: tried again from "
                 f"{self._waiting.next_at.astimezone():%H:%M:%S} on.",
             )
-        delayed = self._waiting.next_at is not None and not self._plan.drains_now()
-        return self._waiting.ready > 0 or running > 0 or delayed
+        return running > 0 or self._waiting.delayed > 0
 
     def _has_room(self) -> bool:
         """Whether the disk has room to go on; a queue that waits for room goes on by itself."""
@@ -285,16 +289,22 @@ class Scheduler:
 
     def _fill(self) -> None:
         """Starts workers while runs are ready for which no worker is on its way."""
-        while len(self._workers) < self._most:
-            on_their_way = len(self._workers) - len(self._in_hand)
-            if on_their_way >= self._waiting.ready:
-                return
-            seat = self._placement.take(self._waiting.largest_bytes)
+        while len(self._workers) < self._most and (sizes := self._wanted()):
+            seat = self._placement.take(sizes)
             if isinstance(seat, Full):
                 self._next_placing = time.monotonic() + LOOK_EVERY_S
                 self._about_full(seat)
                 return
             self._start(seat)
+
+    def _wanted(self) -> set[int]:
+        """The sizes of the ready runs for which no worker is on its way."""
+        left = dict(self._waiting.ready_by_bytes)
+        for number, worker in self._workers.items():
+            fitting = [size for size, runs in left.items() if runs and size <= worker.seat.size]
+            if number not in self._in_hand and fitting:
+                left[max(fitting)] -= 1
+        return {size for size, runs in left.items() if runs}
 
     def _start(self, seat: Seat) -> None:
         number = self._started = self._started + 1
@@ -315,22 +325,31 @@ class Scheduler:
         self._placement.hand_over(seat, worker.pid)
 
     def _about_full(self, full: Full) -> None:
-        """Says why no worker can be started; an end if none ever can.
-
-        Raises:
-            SchedulerError: If a run fits on no device.
-        """
-        if self._workers:
-            return
-        never = self._placement.never_fits(self._waiting.largest_bytes)
-        if never is not None:
-            self._problem = SchedulerError(
-                f"No device has the memory for the next run: {never}. Use a larger device, a "
-                "smaller --min-free, or a smaller agent."
+        """Says why no worker can be started; an end if only runs are left that never fit."""
+        oversized = about_oversized(
+            self._engine,
+            self._study,
+            self._placement,
+            self._standing,
+            begun_only=self._plan.drains_now(),
+        )
+        is_stuck = not (self._workers or self._can_begin() or self._is_anything_to_wait_for())
+        if oversized is not None and is_stuck:
+            self._problem = SchedulerError(oversized)
+        elif oversized is not None:
+            self._tell.say_once("oversized", f"{oversized} The others go on.")
+        if not self._workers and self._can_begin():
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in full.reasons.items())
+            self._tell.say_once(
+                "full", f"Waiting for a free slot ({reasons}). Ctrl-C stops waiting."
             )
-            return
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in full.reasons.items())
-        self._tell.say_once("full", f"Waiting for a free slot ({reasons}). Ctrl-C stops waiting.")
+
+    def _can_begin(self) -> bool:
+        """Whether a run is ready that fits on a device, as far as devices have been seen."""
+        largest = self._placement.largest()
+        if largest is None:
+            return self._waiting.ready > 0
+        return self._waiting.ready_within(largest[1]) > 0
 
     def _reap(self) -> None:
         """Takes the ended workers out of their seats."""
@@ -360,7 +379,7 @@ class Scheduler:
             self._tell.say(f"worker on {worker.seat.label} died ({death(code)}){lost}")
         self._recover()
         self._look()
-        if worker.number in self._barren_workers and self._waiting.ready:
+        if worker.number in self._barren_workers and self._waiting.ready_within(worker.seat.size):
             self._barren += 1
         barren = self._barren >= MOST_BARREN * self._most
         if barren or self._crashes >= MOST_CRASHES:

@@ -142,6 +142,7 @@ def work(
     send: Send,
     stop: Stop,
     device: str = "cpu",
+    room: int | None = None,
     nothing_new_after: float | None = None,
     origin: Origin | None = None,
     condition: Callable[[str], Condition] = lambda device: Condition.WELL,
@@ -153,6 +154,7 @@ def work(
         study: Claims runs of this study only; None claims any.
         slot: Number of this worker on its device.
         device: What the database calls the device.
+        room: The bytes of its memory that are reserved for this worker; None for any.
         nothing_new_after: The time, in seconds since 1970, from which on only runs are claimed
             that have been begun before; None for never.
         origin: With what, and by which command, it trains.
@@ -166,9 +168,10 @@ def work(
         DeviceGone: If the device cannot be used any more: another run would only fail on it.
     """
     worker_id = queue.register_worker(engine, device=device, slot=slot, origin=origin)
+    drains = False
     while stop.reason() is None:
-        begun_only = nothing_new_after is not None and time.time() >= nothing_new_after
-        claim = queue.claim(engine, worker_id, study=study, begun_only=begun_only)
+        drains = drains or (nothing_new_after is not None and time.time() >= nothing_new_after)
+        claim = queue.claim(engine, worker_id, study=study, begun_only=drains, room=room)
         if claim is None:
             break
         if origin is not None and is_other_code(engine, claim.run_id, origin.code.sources_sha256):
@@ -209,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--study", help="claim only runs of this study")
     parser.add_argument("--device", default="cpu", help="what the database calls the device")
     parser.add_argument("--slot", type=int, required=True, help="its slot of the device")
+    parser.add_argument("--room", type=int, help="bytes of its memory that are reserved")
     parser.add_argument("--nothing-new-after", type=float, help="seconds since 1970")
     parser.add_argument("--parent", type=int, required=True, help="process id of the scheduler")
     options = parser.parse_args(arguments)
@@ -227,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             send=send,
             stop=stop,
             device=options.device,
+            room=options.room,
             nothing_new_after=options.nothing_new_after,
             origin=origin_here(options.device, options.parent, ThisMachine()),
             condition=lambda device: condition_of(device, ThisMachine()),

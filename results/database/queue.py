@@ -118,9 +118,10 @@ def claim(
     *,
     study: str | None = None,
     begun_only: bool = False,
+    room: int | None = None,
     clock: Clock = utc_now,
 ) -> Claim | None:
-    """Takes the next queued run, by priority, then in the order of submission.
+    """Takes the next queued run that fits, by priority, then in the order of submission.
 
     A run that the worker held until now, and did not end, is queued again.
 
@@ -129,6 +130,8 @@ def claim(
         worker_id: Who asks.
         study: Takes only runs of this study.
         begun_only: Takes only runs that have been tried before.
+        room: Takes only runs that need no more memory than these bytes, as far as that is known;
+            None takes any.
         clock: What tells the time.
 
     Returns:
@@ -140,11 +143,11 @@ def claim(
     """
     now = clock()
     try:
-        return _claim(engine, worker_id, study, now, begun_only=begun_only)
+        return _claim(engine, worker_id, study, now, begun_only=begun_only, room=room)
     except IntegrityError:  # an index lets no worker hold two runs: asking first would cost all
         with write(engine) as session:
             _release_held(session, worker_id, _WENT_ON, now)
-        return _claim(engine, worker_id, study, now, begun_only=begun_only)
+        return _claim(engine, worker_id, study, now, begun_only=begun_only, room=room)
 
 
 def release_dead(
@@ -337,7 +340,13 @@ _STUDY_ID = select(Study.id).where(Study.name == bindparam("study"))
 
 
 def _claim(
-    engine: Engine, worker_id: int, study: str | None, now: datetime, *, begun_only: bool
+    engine: Engine,
+    worker_id: int,
+    study: str | None,
+    now: datetime,
+    *,
+    begun_only: bool,
+    room: int | None,
 ) -> Claim | None:
     """Takes a run in one transaction.
 
@@ -346,9 +355,9 @@ def _claim(
     """
     with write(engine) as session:
         study_id = None if study is None else _study_id(session, study)
-        taken = take_next_run(session, study_id, now, begun_only=begun_only)
+        taken = take_next_run(session, study_id, now, begun_only=begun_only, room=room)
         if taken is None and _release_held(session, worker_id, _WENT_ON, now):
-            taken = take_next_run(session, study_id, now, begun_only=begun_only)
+            taken = take_next_run(session, study_id, now, begun_only=begun_only, room=room)
         if taken is None:
             return None
         begun = begin_attempt(session, taken.run_id, worker_id, now)

@@ -49,9 +49,15 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Full:
-    """No slot could be taken; why, for each device."""
+    """No slot could be taken.
+
+    Attributes:
+        reasons: Why, for each device.
+        room: The most bytes for which one could have been; 0 where no slot is open.
+    """
 
     reasons: Mapping[str, str]
+    room: int = 0
 
 
 def reserve(
@@ -91,6 +97,7 @@ def reserve(
         for one in living:
             one.reserved_at = min(one.reserved_at, now)  # the clock was set back since
         reasons: dict[str, str] = {}
+        most_room = 0
         open_places: list[tuple[int, int, Place, set[int]]] = []
         for place in places:
             there = [one for one in living if one.device == place.device]
@@ -103,13 +110,14 @@ def reserve(
                     f"{len(there)} of {place.slots} slots are taken (processes {pids})"
                 )
             elif room < size:
+                most_room = max(most_room, room)
                 reasons[place.device] = (
                     f"{max(room, 0) / 1e9:.1f} GB are free and a run takes {size / 1e9:.1f} GB"
                 )
             else:
                 open_places.append((len(there), -room, place, taken))
         if not open_places:
-            return Full(reasons)
+            return Full(reasons, most_room)
         _, _, place, taken = min(open_places, key=lambda one: one[:2])
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
         row = (

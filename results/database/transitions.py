@@ -68,6 +68,8 @@ class Begun(NamedTuple):
     number: int
 
 
+_ANY_ROOM = 2**63 - 1
+
 BACK_OFF_SECONDS = (0, 10, 60, 300)
 """How long a run waits before it is tried again, by how often in a row it was lost or failed."""
 
@@ -81,14 +83,10 @@ def claimable(*, of_study: bool, begun_only: bool = False) -> ColumnElement[bool
         of_study: Only runs of the study `study_id`.
         begun_only: Only runs that have been tried before.
     """
-    waits = and_(
-        Run.not_before > bindparam("now", type_=Utc),
-        Run.not_before <= bindparam("latest", type_=Utc),
-    )
     conditions = [
         Run.state == RunState.QUEUED,
         Run.paused.is_(False),
-        or_(Run.not_before.is_(None), not_(waits)),
+        or_(Run.not_before.is_(None), not_(backs_off())),
     ]
     if of_study:
         held = select(StudyRun.run_id).where(
@@ -100,16 +98,33 @@ def claimable(*, of_study: bool, begun_only: bool = False) -> ColumnElement[bool
     return and_(*conditions)
 
 
+def backs_off() -> ColumnElement[bool]:
+    """Whether a run that was lost or failed waits a while; takes the values of `moment`."""
+    return and_(
+        Run.not_before > bindparam("now", type_=Utc),
+        Run.not_before <= bindparam("latest", type_=Utc),
+    )
+
+
 def moment(now: datetime) -> dict[str, datetime]:
-    """The present, as `claimable` takes it."""
+    """The present, as `claimable` and `backs_off` take it."""
     return {"now": now, "latest": now + timedelta(seconds=BACK_OFF_SECONDS[-1])}
 
 
 def take_next_run(
-    session: Session, study_id: int | None, now: datetime, *, begun_only: bool = False
+    session: Session,
+    study_id: int | None,
+    now: datetime,
+    *,
+    begun_only: bool = False,
+    room: int | None = None,
 ) -> Taken | None:
-    """Marks the first run that may be taken as running, in one statement, and describes it."""
-    words = {**moment(now), "study_id": study_id}
+    """Marks the first run that may be taken as running, in one statement, and describes it.
+
+    Runs that are known to take more memory than there is room (bytes) are passed over.
+    """
+    room = _ANY_ROOM if room is None else room
+    words = {**moment(now), "study_id": study_id, "room": room}
     statement = _TAKE[study_id is not None, begun_only]
     connection = session.connection()
     row = connection.execute(statement, words).one_or_none()
@@ -136,7 +151,10 @@ def _take(*, of_study: bool, begun_only: bool) -> ReturningUpdate[int, str, str,
 
     The highest priority is looked up by itself, so that both steps follow the index.
     """
-    may_be_taken = claimable(of_study=of_study, begun_only=begun_only)
+    may_be_taken = and_(
+        claimable(of_study=of_study, begun_only=begun_only),
+        or_(Run.memory_bytes.is_(None), Run.memory_bytes <= bindparam("room", type_=Integer)),
+    )
     highest = select(Run.priority).where(may_be_taken).order_by(Run.priority.desc()).limit(1)
     first = (
         select(Run.id)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, case, func, select
+from sqlalchemy import Engine, and_, case, func, select
 
 from results.database.clock import Clock, utc_now
 from results.database.engine import read
 from results.database.lookup import study_named
 from results.database.records import RunState
 from results.database.schema import Run, StudyRun
-from results.database.transitions import claimable, moment
+from results.database.transitions import backs_off, claimable, moment
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,26 @@ class Waiting:
     """The queued runs of a study, or of all.
 
     Attributes:
-        ready: Those that a worker may take now.
-        paused: Those that somebody holds back.
-        delayed: The rest: they were lost and wait a while, or may not be begun any more.
-        next_at: When the first of those that were lost may be taken again.
-        largest_bytes: The most memory that one of those that are ready takes; 0 if unknown.
+        ready_by_bytes: How many may be taken by a worker now, by the memory that one takes; 0
+            where nobody knows.
+        paused: How many somebody holds back.
+        delayed: How many others were lost, and wait a while.
+        next_at: When the first of these may be taken again.
     """
 
-    ready: int
+    ready_by_bytes: Mapping[int, int]
     paused: int
     delayed: int
     next_at: datetime | None
-    largest_bytes: int
+
+    @property
+    def ready(self) -> int:
+        """How many may be taken by a worker now."""
+        return sum(self.ready_by_bytes.values())
+
+    def ready_within(self, room: int) -> int:
+        """How many may be taken by a worker for which so many bytes are reserved."""
+        return sum(runs for size, runs in self.ready_by_bytes.items() if size <= room)
 
 
 def waiting(
@@ -48,20 +57,50 @@ def waiting(
     Raises:
         DatabaseError: If there is no such study, or the database cannot be read.
     """
-    now = clock()
     with read(engine) as session:
         study_id = None if study is None else study_named(session, study).id
+        words = {**moment(clock()), "study_id": study_id}
         ready = claimable(of_study=study_id is not None, begun_only=begun_only)
+        size = func.coalesce(Run.memory_bytes, 0)
+        by_size = session.execute(
+            select(size, func.count()).where(ready).group_by(size).order_by(size), words
+        ).all()
+        delayed = and_(Run.paused.is_(False), backs_off())
         queued = select(
-            func.count(),
-            func.coalesce(func.sum(case((ready, 1), else_=0)), 0),
-            func.coalesce(func.sum(case((Run.paused, 1), else_=0)), 0),
-            func.min(case((Run.not_before > now, Run.not_before))),
-            func.coalesce(func.max(case((ready, Run.memory_bytes))), 0),
+            func.count(case((Run.paused, 1))),
+            func.count(case((delayed, 1))),
+            func.min(case((delayed, Run.not_before))),
         ).where(Run.state == RunState.QUEUED)
         if study_id is not None:
             held = select(StudyRun.run_id).where(StudyRun.study_id == study_id)
             queued = queued.where(Run.id.in_(held))
-        words = {**moment(now), "study_id": study_id}
-        total, taken, paused, next_at, largest = session.execute(queued, words).one()
-    return Waiting(taken, paused, total - taken - paused, next_at, largest)
+        return Waiting(dict(by_size), *session.execute(queued, words).one())
+
+
+def ready_beyond(
+    engine: Engine,
+    study: str | None,
+    room: int,
+    *,
+    begun_only: bool = False,
+    clock: Clock = utc_now,
+) -> dict[int, int]:
+    """The runs that wait to be taken and need more memory: their ids, and how many bytes each.
+
+    Args:
+        engine: The database.
+        study: Name of a study; None for all.
+        room: How many bytes there are.
+        begun_only: Whether only runs that have been begun may be taken.
+        clock: What tells the time.
+
+    Raises:
+        DatabaseError: If there is no such study, or the database cannot be read.
+    """
+    with read(engine) as session:
+        study_id = None if study is None else study_named(session, study).id
+        words = {**moment(clock()), "study_id": study_id}
+        ready = claimable(of_study=study_id is not None, begun_only=begun_only)
+        larger = select(Run.id, Run.memory_bytes).where(ready, Run.memory_bytes > room)
+        rows = session.execute(larger.order_by(Run.id), words)
+        return {run_id: size for run_id, size in rows if size is not None}

@@ -20,7 +20,7 @@ def started(monkeypatch, code: str) -> tuple[WorkerProcess, "queue.Queue[Message
         processes, "worker_command", lambda **options: [sys.executable, "-c", code]
     )
     inbox: queue.Queue[Message] = queue.Queue()
-    seat = Seat(1, ThisMachine().look()[0], 3)
+    seat = Seat(1, ThisMachine().look()[0], 3, 10**9)
     return WorkerProcess(database="x", study=None, number=7, seat=seat, inbox=inbox), inbox
 
 
@@ -78,11 +78,13 @@ def test_a_worker_sees_its_device_and_no_other() -> None:
 
 
 def test_a_worker_is_told_who_its_scheduler_is() -> None:
-    command = worker_command(database="x.sqlite", study="mini", device="cuda:1", slot=2)
+    command = worker_command(database="x.sqlite", study="mini", device="cuda:1", slot=2, room=5)
     assert command[command.index("--parent") + 1] == str(os.getpid())
     assert command[command.index("--study") + 1] == "mini"
     assert command[command.index("--device") + 1] == "cuda:1"
-    assert "--study" not in worker_command(database="x.sqlite", study=None, device="cpu", slot=2)
+    assert "--study" not in worker_command(
+        database="x.sqlite", study=None, device="cpu", slot=2, room=5
+    )
 
 
 def test_the_end_of_a_process_is_put_into_words() -> None:

@@ -39,7 +39,7 @@ def say(event, claim=None, **values):
 
 engine = open_database(sys.argv[1])
 worker = queue.register_worker(engine, device="cpu", slot=0)
-while (claim := queue.claim(engine, worker)) is not None:
+while (claim := queue.claim(engine, worker, room=int(sys.argv[2]))) is not None:
     writer = queue.AttemptWriter(engine, claim)
     say("started", claim)
     say("progress", claim, env_frames=500, budget=1000, updates=3, phase="train")
@@ -114,7 +114,9 @@ def schedule(parsed, engine, display, monkeypatch, tmp_path):
         path = tmp_path / "worker.py"
         path.write_text(code)
         monkeypatch.setattr(
-            processes, "worker_command", lambda **_: [sys.executable, str(path), database]
+            processes,
+            "worker_command",
+            lambda **how: [sys.executable, str(path), database, str(how["room"])],
         )
         seen = devices if devices is not None else FakeDevices(device("cpu"))
         each = {one.name: slots for one in seen.look()}
@@ -401,9 +403,10 @@ def test_what_happens_to_checkpoints_is_told(schedule, display) -> None:
     ) in display.lines
 
 
-def with_memory(engine, size: int) -> None:
+def with_memory(engine, size: int | None, *, run: int | None = None) -> None:
+    which = "" if run is None else f" WHERE id = {run}"
     with write(engine) as session:
-        session.execute(text("UPDATE run SET memory_bytes = :size"), {"size": size})
+        session.execute(text(f"UPDATE run SET memory_bytes = :size{which}"), {"size": size})
 
 
 def test_workers_are_spread_over_the_devices_and_see_only_theirs(
@@ -429,10 +432,60 @@ def test_workers_are_spread_over_the_devices_and_see_only_theirs(
         assert session.scalars(text("SELECT count(*) FROM reservation")).one() == 0
 
 
-def test_a_run_that_fits_on_no_device_ends_the_work_with_the_numbers(schedule, engine) -> None:
-    with_memory(engine, 90 * 10**9)
-    with pytest.raises(SchedulerError, match=r"takes about 90\.0 GB, and cuda:0 has 80\.0 GB"):
-        schedule(devices=FakeDevices(device("cuda:0", free=80 * 10**9)))
+def test_runs_that_fit_on_no_device_are_named_when_the_others_are_done(
+    schedule, engine, display
+) -> None:
+    with_memory(engine, 10**9)
+    with_memory(engine, 90 * 10**9, run=1)
+    with_memory(engine, None, run=2)
+    devices = FakeDevices(device("cuda:0", free=80 * 10**9))
+    with pytest.raises(SchedulerError) as raised:
+        schedule(devices=devices, min_free=2 * 10**9)
+    said = str(raised.value)
+    assert said.startswith(
+        "1 run cannot be begun on this machine, whose largest device (cuda:0) has 78.0 GB for "
+        "runs: run 1 (base · Pong · seed 0) takes about 90.0 GB."
+    )
+    assert "`ablate queue pause --run 1`" in said
+    counts = reading.counts(engine, "mini")
+    assert (counts["finished"], counts["queued"]) == (7, 1)
+    assert not any("died" in line for line in display.lines)
+
+
+def test_a_run_that_does_not_fit_now_keeps_no_room_from_smaller_ones(schedule, engine) -> None:
+    with_memory(engine, 10**9)
+    with_memory(engine, 60 * 10**9, run=1)
+
+    class Filling(FakeDevices):
+        def look(self) -> tuple[Device, ...]:
+            small = reading.counts(engine, "mini")["finished"] < 7
+            return (device("cuda:0", free=(30 if small else 80) * 10**9),)
+
+    assert schedule(devices=Filling()).counts["finished"] == 8
+    with read(engine) as session:
+        last = session.scalars(text("SELECT run_id FROM attempt ORDER BY id DESC LIMIT 1")).one()
+    assert last == 1
+
+
+def test_a_worker_takes_no_run_that_is_larger_than_what_is_reserved_for_it(
+    schedule, engine
+) -> None:
+    """A run of 60 GB becomes ready while workers for which 1 GB is reserved are busy."""
+    with_memory(engine, 10**9)
+    with_memory(engine, 60 * 10**9, run=3)
+    control.pause(engine, Selection(runs=(3,)))
+    reserved = """
+    from sqlalchemy import text
+    from results.database import control
+    from results.database.engine import read
+    control.resume(engine, control.Selection(runs=(3,)))
+    with read(engine) as session:
+        needed = session.scalar(text(f"SELECT memory_bytes FROM run WHERE id = {claim.run_id}"))
+        assert needed <= int(sys.argv[2]), needed  # what its seat has
+    """
+    outcome = schedule(reserved)
+    assert outcome.counts["finished"] == 8
+    assert set(reading.runs(engine, "mini")["attempts"]) == {1}
 
 
 def test_memory_that_others_use_is_waited_for(schedule, engine, display) -> None:
@@ -531,7 +584,7 @@ def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
     assert begun is not None
     queue.AttemptWriter(engine, begun).release("stopped")
     script = WORKER.replace("BEHAVIOUR", "pass").replace(
-        "queue.claim(engine, worker)", "queue.claim(engine, worker, begun_only=True)"
+        "queue.claim(engine, worker,", "queue.claim(engine, worker, begun_only=True,"
     )
     outcome = schedule(script=script, plan=StopPlan(drain=True))
     assert (outcome.counts["finished"], outcome.counts["queued"]) == (1, 7)

@@ -19,7 +19,7 @@ from ablate.planner import assemble_study
 from ablate.processes import worker_environment
 from agents.training.reports import Progress
 from results.database import queue, reading
-from results.database.engine import open_database, read
+from results.database.engine import open_database, read, write
 from results.database.errors import DatabaseError
 
 REPORTS = (
@@ -111,10 +111,12 @@ def test_a_worker_whose_gpu_fails_ends_before_it_fails_more_runs(
     assert reading.counts(submitted, "mini")["queued"] == 4
 
 
-def test_the_device_that_a_worker_was_given_is_the_one_that_runs_are_trained_on(
+def test_runs_are_trained_on_the_device_and_in_the_room_that_a_worker_was_given(
     submitted, monkeypatch
 ) -> None:
     trained_on = []
+    with write(submitted) as session:
+        session.execute(text("UPDATE run SET memory_bytes = 9 + id"))
 
     def train(parts, *, device, **how):
         trained_on.append(device)
@@ -126,8 +128,9 @@ def test_the_device_that_a_worker_was_given_is_the_one_that_runs_are_trained_on(
     monkeypatch.setattr(worker, "_sender", lambda: lambda message: None)
     monkeypatch.setattr(worker.Stop, "listen", lambda self: None)
     options = {"--db": submitted.url, "--device": "cpu", "--slot": 0, "--parent": os.getppid()}
+    options["--room"] = 12
     assert worker.main([str(word) for option in options.items() for word in option]) == 0
-    assert trained_on == ["what torch calls cpu"] * 4
+    assert trained_on == ["what torch calls cpu"] * 3
 
 
 def test_a_device_is_well_while_something_can_be_computed_on_it(monkeypatch) -> None:

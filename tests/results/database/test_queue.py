@@ -26,6 +26,7 @@ from results.database.queue import (
 from results.database.reading import counts, curve, runs
 from results.database.records import Released
 from results.database.store import submit
+from results.database.waiting import ready_beyond, waiting
 
 HERE = "this machine"
 
@@ -81,6 +82,23 @@ def test_a_claim_may_be_kept_to_one_study(engine, make_study, add_worker):
         assert taken.study == "second"
         AttemptWriter(engine, taken).finish(1.0)
     assert counts(engine, "first")["finished"] == 6
+
+
+def test_a_claim_passes_over_runs_that_need_more_than_its_room(engine, submitted, add_worker):
+    sizes = [30, 10, None, 20]
+    with write(engine) as session:
+        for number, size in enumerate(sizes, start=1):
+            session.execute(
+                text(f"UPDATE run SET memory_bytes = {size or 'NULL'} WHERE id = {number}")
+            )
+        session.execute(text("UPDATE run SET paused = 1 WHERE id > 4"))
+        session.execute(text("UPDATE run SET priority = 9 WHERE id = 1"))
+    waits = waiting(engine, None)
+    assert waits.ready_by_bytes == {0: 1, 10: 1, 20: 1, 30: 1}
+    assert (waits.ready, waits.ready_within(20), waits.ready_within(0)) == (4, 3, 1)
+    assert ready_beyond(engine, None, 10) == {1: 30, 4: 20}
+    taken = [claim(engine, add_worker(), room=room) for room in (20, 0, 20, 19, None)]
+    assert [one and one.run_id for one in taken] == [2, 3, 4, None, 1]
 
 
 def test_an_unknown_study_is_named_with_its_nearest(engine, submitted, add_worker):
