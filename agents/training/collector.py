@@ -91,7 +91,8 @@ class Collector:
 
     def forget(self) -> None:
         """Lets the agent go on from the zero state, in the middle of the episode."""
-        self._episode.state, self._episode.is_first = self.agent.begin(1), True
+        with self.acting.queue():
+            self._episode.state, self._episode.is_first = self.agent.begin(1), True
 
     def state_dict(self) -> dict[str, Any]:
         """The running episode: its number, which gives its seed, its actions, what acts in it."""

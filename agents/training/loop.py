@@ -94,13 +94,22 @@ class Run:
         collector = Collector(agent, replay, environments, streams, acting)
         return cls(agent, replay, acting, collector, Learner(agent, replay), Clock())
 
+    def before(self, event: Event) -> None:
+        """Settles which parameters act from here on, without the state of those before surgery."""
+        if self.acting.before(event):
+            self.collector.forget()
+
     def operate(self, surgery: Surgery) -> Metrics:
-        """Changes the agent; states that its old parameters have made are dropped, if it does."""
+        """Changes the agent; if it does, states that its old parameters have made are dropped.
+
+        That of acting is dropped when the new ones begin to act.
+        """
         seed = self.agent.streams.integer(surgery.owner, surgery.number)
         touched = operate(self.agent, surgery.operations, seed)
         if touched:
-            self.collector.forget()
             self.learner.forget()
+            if self.acting.operated():
+                self.collector.forget()
         values = {f"{surgery.owner}/number": float(surgery.number)}
         values[f"{surgery.owner}/parameters_touched"] = float(touched)
         return Metrics(self.clock.env_frames, self.clock.updates, values)
@@ -186,7 +195,7 @@ def train(
                     with watch("checkpoint"):
                         saved = _save(run, checkpoints)
                     yield saved
-            run.acting.before(event)
+            run.before(event)
             match event:
                 case Collect(policy=policy):
                     with watch("collect"):

@@ -7,8 +7,8 @@ it helps is open: it fits early data hard, which is the heavy priming of Nikishi
 
 The number of updates is fixed, or what the validation loss asks for: with `patience`, they end
 when so many validations in a row have not been better than the best before them. They come
-beside those that fall due later and take none of these away. Where there is validation, its curve
-has no point among them: they are measured by what patience asks for, or not at all.
+beside those that fall due later and take none of these away. The validation that comes every so
+many updates leaves them out: only patience measures them.
 """
 
 import math
