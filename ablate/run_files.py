@@ -73,11 +73,14 @@ class _WithRoom(Checkpoints):
         Raises:
             OSError: If it cannot be written, or would take the room of the database.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.directory).free
-        if free < RESERVE_BYTES + newest_bytes(self.directory):
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.directory).free
+            if free < RESERVE_BYTES + newest_bytes(self.directory):
+                raise OSError(f"only {free / 1e6:,.0f} MB are free on the disk")
+        except OSError:
             self.put_off()
-            raise OSError(f"only {free / 1e6:,.0f} MB are free on the disk")
+            raise
         return super().save(checkpoint)
 
 

@@ -1,7 +1,7 @@
 """Commands that work: fill this machine with workers."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from ablate.scheduler import Outcome
 
-SOME_FAILED = 1
-"""Exit code when the work is done but runs have failed."""
+UNFINISHED = 1
+"""Exit code when the work is done but runs have failed, or, of `run`, are not finished."""
 
 STOPPED = 128
 """Exit code, to which the number of the signal is added: 130 after Ctrl-C, as shells have it."""
@@ -102,7 +102,7 @@ def run(
     engine = open_database(db, create=True)
     submission = planner.submit(assembled, engine, retry_failed=retry_failed)
     show(*(f"Note: {message}." for message in assembled.messages))
-    counts = Standing.read(engine, name).counts
+    counts: Mapping[str, int] = Standing.read(engine, name).counts
     code = 0
     if counts["finished"] == len(assembled.runs):
         show(f"Nothing to compute: all runs of {name} are finished ({counts['finished']}).")
@@ -110,11 +110,15 @@ def run(
         show(submission_text(name, submission))
         outcome = _schedule(engine, db, name, Staffing(slots, slots_per_gpu, min_free))
         code = _conclude(outcome, name, [study], command("run", study, db), db)
-    if code < STOPPED:
-        path = write_report(engine, name, output, Options(partial=code == SOME_FAILED))
+        counts = outcome.counts
+    everything = counts["finished"] == len(assembled.runs)
+    if code < STOPPED and counts["finished"]:
+        path = write_report(engine, name, output, Options(partial=not everything))
         show(f"Report: {path}")
-    if code:
-        raise typer.Exit(code)
+    elif code < STOPPED:
+        show(f"There is no report: no run of {name} is finished.")
+    if code or not everything:
+        raise typer.Exit(code or UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def _conclude(
         go_on: The command that goes on after an interruption.
         db: The database.
     """
-    from ablate.cli.hints import retry
+    from ablate.cli.hints import command, retry
     from ablate.cli.output import show, though_nobody_reads
     from ablate.progress import counted, duration
 
@@ -200,8 +204,12 @@ def _conclude(
         if counts["failed"]:
             for one in retried:
                 typer.echo(retry(one, db), err=True)
+        if outcome.paused:
+            which = ["--all"] if study is None else []
+            resume = command("queue resume", study, db, *which)
+            typer.echo(f"Let paused runs go on: {resume}", err=True)
         if outcome.stopped_by is not None:
             typer.echo(f"Stopped. Go on with: {go_on}", err=True)
     if outcome.stopped_by is not None:
         return STOPPED + outcome.stopped_by
-    return SOME_FAILED if counts["failed"] else 0
+    return UNFINISHED if counts["failed"] else 0

@@ -20,6 +20,8 @@ from results.database.records import AttemptState, RunState
 from results.database.schema import Attempt, Event, Run, Study, StudyArm, StudyRun
 from results.database.transitions import end_attempt
 
+_SHARED = "asked for by other studies too (--run cancels one all the same)"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -80,7 +82,7 @@ def cancel(
     with write(engine) as session:
         chosen = _chosen(session, selection)
         shared = set() if selection.runs else _shared(session, chosen, selection.study)
-        taken, left = _sort(chosen, states, {"asked for by other studies too": shared})
+        taken, left = _sort(chosen, states, {_SHARED: shared})
         for run_id in taken:
             if chosen[run_id] is RunState.RUNNING:
                 _take_away(session, run_id, now)

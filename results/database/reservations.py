@@ -106,9 +106,10 @@ def reserve(
             room = place.free_bytes - promised
             if len(there) >= place.slots:
                 pids = ", ".join(str(one.pid) for one in there)
-                reasons[place.device] = (
-                    f"{len(there)} of {place.slots} slots are taken (processes {pids})"
-                )
+                few = f"{len(there)} of {place.slots} slots are taken"
+                many = f"{len(there)} slots are taken, and {place.slots} may be in all"
+                which = few if len(there) <= place.slots else many
+                reasons[place.device] = f"{which} (processes {pids})"
             elif room < size:
                 most_room = max(most_room, room)
                 reasons[place.device] = (

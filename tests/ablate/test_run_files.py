@@ -39,6 +39,15 @@ def test_a_checkpoint_of_another_run_is_refused(row, tmp_path) -> None:
         other.load(row)
 
 
+def test_a_folder_that_cannot_be_made_is_not_tried_again_at_every_step(files, tmp_path) -> None:
+    (tmp_path / "mini.checkpoints").write_text("a file is in the way")
+    checkpoints = files.checkpoints()
+    checkpoints.request()
+    with pytest.raises(OSError, match=r"mini\.checkpoints"):
+        checkpoints.save(Checkpoint(1, {}))
+    assert not checkpoints.due()
+
+
 def test_drafts_are_cleared_and_whole_checkpoints_stay(files, row, tmp_path) -> None:
     folder = tmp_path / "mini.checkpoints" / IDENTITY[:16]
     (folder / "7.draft").write_text("half")

@@ -153,6 +153,7 @@ def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
     assert result.stdout.count("base · Pong · seed 0: failed: BudgetTooSmallError: ") == 1
     assert "no complete training episode" in result.stdout
     assert "failed: " not in result.stderr  # each was told when it failed
+    assert "There is no report: no run of mini is finished." in result.stdout
     assert "ablate queue retry mini && ablate work mini\n" in result.stderr
     later = ablate("work", "--db", "ablate.sqlite")
     assert later.exit_code == 1
@@ -160,6 +161,22 @@ def test_failed_runs_give_exit_code_1_and_can_be_tried_again(
     assert "Try them again: ablate queue retry mini && ablate work mini\n" in later.stderr
     again = ablate("submit", str(path), "--retry-failed", "--json")
     assert json.loads(again.stdout)["retried"] == 2
+
+
+def test_paused_runs_are_told_with_what_lets_them_go_on(ablate, write_study, tmp_path) -> None:
+    path = write_study(*TWO_RUNS)
+    assert ablate("submit", str(path)).exit_code == 0
+    ablate("queue", "pause", "mini")
+    result = ablate("run", str(path))
+    assert result.exit_code == 1
+    assert "2 left (2 of them paused)" in result.stdout
+    assert "There is no report: no run of mini is finished." in result.stdout
+    assert result.stderr == "Let paused runs go on: ablate queue resume mini\n"
+    assert not (tmp_path / "mini_report.html").exists()
+    whole = ablate("work")
+    assert (whole.exit_code, whole.stderr) == (
+        0, "Let paused runs go on: ablate queue resume --all\n",
+    )  # fmt: skip
 
 
 def test_the_shipped_smoke_study_is_what_the_readme_says() -> None:

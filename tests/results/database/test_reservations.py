@@ -48,6 +48,11 @@ def test_slots_are_spread_over_devices_and_taken_once(engine):
     full = book(engine, places, pid=104)
     assert isinstance(full, Full)
     assert full.reasons["cuda:0"] == "2 of 2 slots are taken (processes 101, 103)"
+    fewer = book(engine, [place("cuda:0", slots=1)], pid=104)
+    assert isinstance(fewer, Full)
+    assert fewer.reasons["cuda:0"] == (
+        "2 slots are taken, and 1 may be in all (processes 101, 103)"
+    )
 
 
 def test_a_slot_that_was_given_back_is_taken_again(engine):
