@@ -231,3 +231,20 @@ def test_the_effects_on_catch_in_the_readme_are_those_of_the_database(tmp_path):
     assert f"{pair.estimate.value:.2f} more than the sum" in readme
     low, high, p = pair.simultaneous_low, pair.simultaneous_high, pair.p_holm
     assert f"{low:.2f} to {high:.2f}, Holm p = {p:.3f})" in " ".join(readme.split())
+
+
+def test_the_effects_of_the_algorithms_are_those_of_the_database(tmp_path):
+    page = (ROOT / "agents" / "modifications" / "README.md").read_text().replace("−", "-")
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes((REFERENCE / "catch_ablation.sqlite").read_bytes())
+    found = study_findings(load(open_database(copy), "catch_algorithms"), Options())
+    effects = {
+        one.name: f"{one.estimate.value:.2f} ± {one.estimate.high - one.estimate.value:.2f}"
+        for one in found.effects
+        if one.kind == ADD_ONE_IN and one.scope == "Catch"
+    }
+    ppo, sac, dynamics = (effects[f"algorithm:{name}"] for name in ("ppo", "sac", "dynamics"))
+    said = f"The effects are {ppo} for PPO, {sac} for SAC and {dynamics} for dynamics gradients"
+    assert said in " ".join(page.split())
+    base = found.scores.returns("base", "Catch") / 1.6  # from random play to the optimum
+    assert f"lie up to {max(base) - min(base):.2f} apart" in page
