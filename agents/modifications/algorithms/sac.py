@@ -105,7 +105,8 @@ class SAC(Modification):
                 f"{self.name} takes its temperature from entropy_scale, which is 0 in [agent]; "
                 "give a temperature above 0"
             )
-        return parts.with_behaviour(self.name, SoftActorCriticParts(self))
+        resolved = self.model_copy(update={"temperature": self.alpha(parts.config)})
+        return parts.with_behaviour(self.name, SoftActorCriticParts(resolved))
 
     def alpha(self, config: AgentConfig) -> float:
         """α before the first update."""
@@ -124,7 +125,10 @@ class SoftActorCriticParts:
         return self.settings.name
 
     def describe(self) -> dict[str, object]:
-        """The settings; the rate of a temperature that is fixed has no effect."""
+        """The settings; the rate of a temperature that is fixed has no effect.
+
+        The temperature is a number, whoever has given it.
+        """
         settings = self.settings.determinants()
         if self.settings.target_entropy is None:
             del settings["temperature_lr"]

@@ -18,7 +18,7 @@ at its end: the interval is a share of what the run comes to if the ratio stays 
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -90,6 +90,15 @@ class Resets(Modification):
             raise ValueError("the recurrent model has no last layer; reset it in full, or shrink")
         return self
 
+    def determinants(self) -> dict[str, Any]:
+        """As `Settings.determinants`; equal for equal agents, however the settings spell them."""
+        values = super().determinants() | self._tags()
+        if not values["shrink_and_perturb"]:
+            del values["shrink"], values["perturb"]
+        if self.every_updates is not None:
+            del values["every_fraction"]
+        return values
+
     @classmethod
     def null(cls, config: AgentConfig) -> "Resets":
         return cls(shrink_and_perturb=(), full=(), last_layers=(), recovery_fraction=0.0)
@@ -117,12 +126,23 @@ class Resets(Modification):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """What one reset does; empty if it would leave everything as it is."""
+        tags = self._tags()
         candidates = (
-            Operation(self.shrink_and_perturb, self.shrink, self.perturb),
-            Operation(self.full),
-            Operation(self.last_layers, last_layer=True),
+            Operation(tags["shrink_and_perturb"], self.shrink, self.perturb),
+            Operation(tags["full"]),
+            Operation(tags["last_layers"], last_layer=True),
         )
-        return tuple(one for one in candidates if one.tags and not one.is_identity)
+        return tuple(operation for operation in candidates if operation.tags)
+
+    def _tags(self) -> dict[str, tuple[Tag, ...]]:
+        """The parts by what is done to them, in one order; shrink 0 and perturb 1 is in full."""
+        gently, full = self.shrink_and_perturb, self.full
+        if Operation(gently, self.shrink, self.perturb).is_identity:
+            gently = ()
+        if (self.shrink, self.perturb) == (0.0, 1.0):
+            gently, full = (), full + gently
+        rules = {"shrink_and_perturb": gently, "full": full, "last_layers": self.last_layers}
+        return {rule: tuple(sorted(tags)) for rule, tags in rules.items()}
 
     def schedule(self, updates: int) -> tuple[int, int]:
         """The interval, and the last update after which a reset may come, of so many in all."""

@@ -238,6 +238,17 @@ def test_a_temperature_must_come_from_somewhere():
     assemble(config, [SAC(temperature=0.1)])
 
 
+def test_a_temperature_is_described_as_a_number_whoever_has_given_it():
+    base = agent_config("micro", entropy_scale=0.02)
+    of_the_base, given, other = (
+        assemble(base, [SAC(temperature=temperature)]).describe()
+        for temperature in (None, 0.02, 0.03)
+    )
+    assert of_the_base == given
+    assert given["behaviour"]["temperature"] == 0.02
+    assert other != given
+
+
 def test_it_finds_what_soft_value_iteration_finds(exact):
     alpha = 0.1
     settings = SAC(temperature=alpha)

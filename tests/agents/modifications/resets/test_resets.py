@@ -1,5 +1,6 @@
 import math
 from dataclasses import asdict
+from itertools import combinations
 
 import pytest
 import torch
@@ -163,6 +164,45 @@ def test_it_first_acts_when_the_interval_is_full():
 def test_nothing_named_is_the_base():
     parts = Parts(config())
     assert Resets.null(config()).install(parts) == parts
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"every_updates": 3}, {"every_updates": 3, "every_fraction": 0.5}),
+        ({"shrink_and_perturb": ()}, {"shrink_and_perturb": (), "shrink": 0.5, "perturb": 0.9}),
+        ({"shrink_and_perturb": ()}, {"shrink": 1.0, "perturb": 0.0}),
+        (
+            {"shrink_and_perturb": (), "full": ("decoder", "encoder", "heads", "rssm")},
+            {"shrink": 0.0, "perturb": 1.0},
+        ),
+        ({}, {"shrink_and_perturb": ("rssm", "encoder"), "full": ("heads", "decoder")}),
+    ],
+)
+def test_equal_agents_are_described_alike(one, other, live):
+    short = {"recovery_fraction": 0.0, "until_fraction": 1.0}
+    agents = [assemble(config(), [Resets(**(short | values))]) for values in (one, other)]
+    assert agents[0].describe() == agents[1].describe()
+    lives = [live(parts, env_frames=64) for parts in agents]  # 4 updates
+    assert any(isinstance(event, Surgery) for event in lives[0].events)
+    assert lives[0].outcome == lives[1].outcome
+
+
+def test_other_agents_are_described_otherwise():
+    settings = [
+        {},
+        {"every_updates": 9},
+        {"every_fraction": 0.5},
+        {"shrink": 0.5},
+        {"shrink_and_perturb": ("encoder",)},
+        {"shrink_and_perturb": ()},
+        {"full": ()},
+        {"last_layers": ("actor",)},
+        {"until_fraction": 0.5},
+        {"recovery_fraction": 0.5},
+    ]
+    described = [assemble(config(), [Resets(**one)]).describe() for one in settings]
+    assert all(one != other for one, other in combinations(described, 2))
 
 
 def test_what_leaves_everything_as_it_is_is_the_base():
