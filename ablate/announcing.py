@@ -27,7 +27,7 @@ class Announcer:
         self._display = display
         self._monotonic = monotonic
         self._is_read = True
-        self._lasting: dict[str, tuple[str, float]] = {}  # what was said of each thing, and when
+        self._lasting: dict[str, tuple[str, float, float]] = {}  # what was said, when, and seen
 
     def say(self, line: str) -> None:
         """Shows one line that stays."""
@@ -36,15 +36,19 @@ class Announcer:
     def say_once(self, thing: str, line: str) -> None:
         """Shows a line about something that lasts; what changes in it is news only now and then.
 
+        What has not come up for as long is something new.
+
         Args:
             thing: What it is about.
             line: What is to be said of it.
         """
-        said, at = self._lasting.get(thing, ("", -AGAIN_AFTER_S))
         now = self._monotonic()
-        if line != said and (not said or now >= at + AGAIN_AFTER_S):
-            self._lasting[thing] = (line, now)
+        said, said_at, seen_at = self._lasting.get(thing, ("", 0.0, -AGAIN_AFTER_S))
+        is_news = line != said and now >= said_at + AGAIN_AFTER_S
+        if is_news or now >= seen_at + AGAIN_AFTER_S:
+            said, said_at = line, now
             self.say(line)
+        self._lasting[thing] = (said, said_at, now)
 
     def is_over(self, thing: str) -> bool:
         """Forgets something that lasted; returns whether anything had been said of it."""

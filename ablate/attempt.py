@@ -210,6 +210,7 @@ class Attempt:
             self._writer.checkpoint(saved.env_frames, name, saved.sha256, saved.size)
         )
         self._warned = False
+        self._tell("saved", env_frames=saved.env_frames)
 
     def _finish(self, seconds: float) -> None:
         proofs = RunSpec.from_json(self._claim.specification).proofs

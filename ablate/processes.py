@@ -18,6 +18,9 @@ import ablate
 from ablate.devices import THREAD_VARIABLES, VISIBLE
 from ablate.placement import Seat
 
+EXIT_DATABASE = 3
+"""Exit code of a worker that cannot use the database: no other worker could."""
+
 MOST_LAST_WORDS = 2_000  # characters
 
 

@@ -6,31 +6,27 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
 
 from ablate.announcing import Announcer
 from ablate.disk import DiskGuard
+from ablate.health import Health
+from ablate.in_hand import RunsInHand
 from ablate.oversized import about_oversized
 from ablate.placement import Placement, Seat
-from ablate.processes import Message, WorkerProcess, death
-from ablate.progress import Display, RunInHand, View, counted, duration
+from ablate.processes import EXIT_DATABASE, Message, WorkerProcess, death
+from ablate.progress import Display, RunInHand, View, counted
 from ablate.pruning import prune
+from ablate.recovery import Recovery
 from ablate.signals import listening
-from ablate.standing import Failure, Standing, run_label
+from ablate.standing import Failure, Standing, last_line
 from ablate.stopping import StopPlan
-from results.database import queue
-from results.database.errors import DatabaseError, DiskFull
+from results.database.errors import DatabaseError, DatabaseLocked, DiskFull
 from results.database.reservations import Full
 from results.database.waiting import Waiting, waiting
-
-MOST_CRASHES = 10
-"""Workers that may die in a row without any run ending; then something is wrong with them all."""
-
-MOST_BARREN = 3
-"""Workers per slot that may end in a row without a claim although runs are queued."""
 
 LOOK_EVERY_S = 2.0
 """How often the database is asked where things stand, besides every time that a run ends."""
@@ -112,17 +108,16 @@ class Scheduler:
         self._heard: deque[Message] = deque()  # out of the inbox, and not yet taken in
         self._workers: dict[int, WorkerProcess] = {}  # by number
         self._started = 0
-        self._in_hand: dict[int, RunInHand] = {}  # by the worker's number
-        self._barren_workers: set[int] = set()  # that have not claimed anything yet
+        self._in_hand = RunsInHand(self._tell, self._tally)
+        self._health = Health(self._most)
+        self._recovery = Recovery(engine)
         self._standing = Standing.read(engine, study)
         self._waiting = self._count_waiting()
         self._shown = self._view()
         self._has_news = False
         self._next_look = self._next_recovery = self._next_placing = self._next_pruning = 0.0
         self._signals: list[signal.Signals] = []
-        self._failed_here: set[int] = set()
         self._told_to_stop_at: float | None = None
-        self._crashes = self._barren = self._finished_here = 0
         self._problem: DatabaseError | SchedulerError | None = None
 
     def run(self) -> Outcome:
@@ -150,9 +145,9 @@ class Scheduler:
             earlier_failures=tuple(
                 failure
                 for failure in self._standing.failures
-                if failure.run_id not in self._failed_here
+                if failure.run_id not in self._in_hand.failed
             ),
-            finished_here=self._finished_here,
+            finished_here=self._in_hand.finished,
             stopped_by=self._signals[0] if self._signals else None,
             paused=self._waiting.paused,
             seconds=time.monotonic() - started,
@@ -167,6 +162,9 @@ class Scheduler:
         except DiskFull as error:
             self._disk.note_full()
             self._tell.say_once("disk", str(error))
+            return not self._is_stopping() or bool(self._workers)
+        except DatabaseLocked:
+            self._about_lock()
             return not self._is_stopping() or bool(self._workers)
         except (DatabaseError, OSError) as error:
             if self._problem is not None:  # the second time: it is not coming back
@@ -188,23 +186,23 @@ class Scheduler:
         return sum(one is not signal.SIGHUP for one in self._signals) > 1
 
     def _works(self) -> bool:
-        if not self._has_room():
-            return True
         now = time.monotonic()
-        if now >= self._next_recovery:
+        has_room = self._has_room()
+        if has_room and now >= self._next_recovery:
             self._recover()
-        if now >= self._next_pruning:
+        if has_room and now >= self._next_pruning:
             self._next_pruning = now + PRUNE_EVERY_S
             for refused in prune(self._engine).refused:
                 self._tell.say_once(f"pruning {refused.folder}", f"{refused}")
         if now >= self._next_look:
             self._look()
-        if now >= self._next_placing:
+        if has_room and now >= self._next_placing:
             self._fill()
         self._tell.update(self._shown)
         if self._workers or self._is_anything_left():
             return True
-        self._recover()
+        if has_room:
+            self._recover()
         self._look()  # before it ends
         return self._is_anything_left()
 
@@ -233,7 +231,8 @@ class Scheduler:
         """Whether the disk has room to go on; a queue that waits for room goes on by itself."""
         problem = self._disk.problem()
         if problem is not None:
-            self._tell.say_once("disk", problem)
+            if self._workers or self._is_anything_left():
+                self._tell.say_once("disk", problem)
             return False
         if self._tell.is_over("disk"):
             self._tell.say("There is room on the disk again: the queue goes on.")
@@ -266,8 +265,8 @@ class Scheduler:
         why = "Ctrl-C twice" if self._is_urgent() else f"it was deaf for {GRACE_S:.0f} s"
         for worker in self._workers.values():
             worker.kill()
-        for worker in self._workers.values():
-            queue.release_killed(self._engine, worker.pid, f"the worker was killed ({why})")
+            self._recovery.is_to_hand_back(worker.pid, f"the worker was killed ({why})")
+        self._recover()
         self._reap()
 
     def _dismiss(self) -> None:
@@ -321,7 +320,6 @@ class Scheduler:
             self._placement.give_back(seat)
             raise
         self._workers[number] = worker
-        self._barren_workers.add(number)
         self._placement.hand_over(seat, worker.pid)
 
     def _about_full(self, full: Full) -> None:
@@ -358,7 +356,7 @@ class Scheduler:
             if code is None:
                 continue
             self._hear()
-            run = self._in_hand.pop(number, None)
+            run = self._in_hand.drop(number)
             del self._workers[number]
             self._next_placing = 0.0
             try:
@@ -368,33 +366,45 @@ class Scheduler:
                 worker.close()
 
     def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
-        """Decides what the end of a worker means for the others."""
+        """Decides what the end of a worker means for its run, and for the others."""
+        died = code not in (0, EXIT_DATABASE)
+        if code == EXIT_DATABASE:
+            self._recovery.is_to_hand_back(worker.pid, "its worker could not use the database")
+        elif died:
+            last = last_line(worker.last_words())
+            how = f"{death(code)}: {last}" if last else death(code)
+            self._recovery.has_died(worker.pid, how)
+            lost = f" while training {run.label}" if run else ""
+            self._tell.say(f"worker on {worker.seat.label} died{lost} ({how})")
         if self._is_stopping():
             return
-        if self._disk.problem() is not None:
-            return  # it could not write
-        if code != 0:
-            self._crashes += 1
-            lost = f" while training {run.label}" if run else ""
-            self._tell.say(f"worker on {worker.seat.label} died ({death(code)}){lost}")
         self._recover()
         self._look()
-        if worker.number in self._barren_workers and self._waiting.ready_within(worker.seat.size):
-            self._barren += 1
-        barren = self._barren >= MOST_BARREN * self._most
-        if barren or self._crashes >= MOST_CRASHES:
+        if self._disk.problem() is not None:
+            return  # it could not write
+        runs_waited = self._waiting.ready_within(worker.seat.size) > 0
+        self._health.ended(worker.number, died=died, runs_waited=runs_waited)
+        if self._health.is_hopeless:
             words = worker.last_words() or "nothing"
             self._problem = SchedulerError(
-                f"The workers keep ending without finishing a run; the last one ({death(code)}) "
-                f"said:\n{words}\nThe unfinished runs are back in the queue."
+                "The workers keep ending without any run coming further; the last one "
+                f"({death(code)}) said:\n{words}\nThe unfinished runs are back in the queue."
             )
 
     def _recover(self) -> None:
         """Puts the runs of dead workers back into the queue."""
         self._next_recovery = time.monotonic() + RECOVER_EVERY_S
-        for released in queue.release_dead(self._engine):
+        for released in self._recovery.recover():
             self._tell.say(f"run {released.run_id} is queued again: {released.reason}")
             self._next_look = 0.0
+
+    def _about_lock(self) -> None:
+        self._tell.say_once(
+            "lock",
+            f"The runs wait: another process keeps the database {self._database} locked (a "
+            "database browser in a transaction, or `ablate db vacuum`). Nothing is lost. Let it "
+            "end, and they go on by themselves.",
+        )
 
     def _look(self) -> None:
         """Asks the database where things stand; of a large one not too often."""
@@ -428,75 +438,32 @@ class Scheduler:
     def _take_in(self, number: int, values: Mapping[str, Any]) -> None:
         self._has_news = True
         match values["event"]:
-            case "started" if number in self._workers:
-                self._barren_workers.discard(number)
-                self._barren = 0
-                label = run_label(values["arm"], values["game"], values["seed"])
-                self._in_hand[number] = RunInHand(
-                    run_id=values["run_id"],
-                    label=label,
-                    arm=values["arm"],
-                    game=values["game"],
-                    seat=self._workers[number].seat.label,
-                )
-                again = f" (attempt {values['number']})" if values["number"] > 1 else ""
-                self._tell.say(f"{label}: started{again}")
+            case "started":
+                self._health.claimed(number)
                 self._next_look = 0.0
-            case "other_code":
-                label = run_label(values["arm"], values["game"], values["seed"])
-                self._tell.say(
-                    f"{label}: trained with other source files than those that queued it; "
-                    f"`ablate logs {values['run_id']} --origin` shows both"
-                )
-            case "resumed" | "checkpoint_refused" | "not_saved" as event if (
-                number in self._in_hand
-            ):
-                self._tell.say(
-                    f"{self._in_hand[number].label}: {_about_checkpoint(event, values)}"
-                )
-            case "progress" if number in self._in_hand:
-                self._in_hand[number] = replace(
-                    self._in_hand[number],
-                    fraction=min(1.0, values["env_frames"] / values["budget"]),
-                    phase=f"{values['phase']}, {values['updates']} updates",
-                )
-            case "finished" | "failed" | "tried_again" | "released" | "lost" as event:
-                self._end_run(number, event, values)
+            case "saved":
+                self._health.came_further(number)
+            case "finished" | "failed" | "tried_again":
+                self._health.came_further(number)
+                self._next_look = 0.0
+            case "released" | "lost":
+                self._next_look = 0.0
+            case "database_locked":
+                self._about_lock()
             case "database_error" if values["disk_full"]:
                 self._disk.note_full()
                 self._tell.say_once("disk", values["error"])
             case "database_error":
                 self._problem = self._problem or DatabaseError(values["error"])
+        if number in self._workers:
+            self._in_hand.take_in(number, self._workers[number].seat.label, values)
 
-    def _end_run(self, number: int, event: str, values: Mapping[str, Any]) -> None:
-        run = self._in_hand.pop(number, None)
-        self._next_look = 0.0
-        if run is None:
-            return
-        if event in ("finished", "failed", "tried_again"):
-            self._crashes = 0
-        match event:
-            case "finished":
-                self._finished_here += 1
-                self._look()
-                self._tell.say(
-                    f"{run.label}: finished in {duration(values['seconds'])} "
-                    f"[{self._view().ended}/{self._view().total}]"
-                )
-            case "failed":
-                self._failed_here.add(run.run_id)
-                self._tell.say(f"{run.label}: failed: {values['error']}")
-            case "tried_again":
-                self._tell.say(f"{run.label}: will be tried again after {values['error']}")
-            case "released":
-                self._tell.say(f"{run.label}: back in the queue ({values['reason']})")
-            case _:
-                self._tell.say(
-                    f"{run.label}: taken from its worker (cancelled, or its lease ran out)"
-                )
+    def _tally(self) -> str:
+        self._look()
+        return f"[{self._shown.ended}/{self._shown.total}]"
 
     def _view(self) -> View:
-        in_hand = list(self._in_hand.values())
+        in_hand = self._in_hand.all()
         return View(
             name=self._study or "all studies",
             counts=self._standing.counts,
@@ -512,19 +479,4 @@ def _as_problem(error: DatabaseError | OSError) -> "DatabaseError | SchedulerErr
     return SchedulerError(
         f"The operating system refused what the workers need ({error}). They have saved their "
         "runs and handed them back to the queue."
-    )
-
-
-def _about_checkpoint(event: str, values: Mapping[str, Any]) -> str:
-    """What happened to a checkpoint of a run, in words."""
-    place = f"{values['env_frames']:,} env frames"
-    match event:
-        case "resumed":
-            attempts = f"attempt {values['number']} from attempt {values['parent']}"
-            return f"resumed at {place} ({attempts})"
-        case "checkpoint_refused":
-            return f"the checkpoint at {place} is passed over: {values['reason']}"
-    return (
-        f"no checkpoint could be written at {place} ({values['reason']}); the run goes on, and "
-        "tries again later"
     )

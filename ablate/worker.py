@@ -21,6 +21,8 @@ from sqlalchemy import Engine
 
 from ablate.attempt import Attempt, Send, Train, named
 from ablate.devices import Devices, ThisMachine
+from ablate.disk import DiskGuard
+from ablate.processes import EXIT_DATABASE
 from ablate.provenance import origin_here
 from ablate.runspec import RunSpec
 from agents.config import Budget, Protocol
@@ -31,12 +33,9 @@ from agents.training.checkpoint import Checkpoint, Checkpoints
 from agents.training.process import set_up_gpu, set_up_process
 from agents.training.reports import Report
 from results.database import queue
-from results.database.engine import open_database
-from results.database.errors import DatabaseError, DiskFull, LeaseLost
+from results.database.engine import open_database, wait_for_locks
+from results.database.errors import DatabaseError, DatabaseLocked, DiskFull, LeaseLost
 from results.database.provenance import Origin, is_other_code
-
-EXIT_DATABASE = 3
-"""Exit code of a worker that cannot use the database: no other worker could."""
 
 
 def train(
@@ -146,8 +145,9 @@ def work(
     nothing_new_after: float | None = None,
     origin: Origin | None = None,
     condition: Callable[[str], Condition] = lambda device: Condition.WELL,
+    disk: DiskGuard | None = None,
 ) -> None:
-    """Works on runs until none is left to claim, or something says stop.
+    """Works on runs until none is left to claim, the disk is full, or something says stop.
 
     Args:
         engine: The database.
@@ -162,6 +162,7 @@ def work(
         send: Is told what happens.
         stop: Says when to stop.
         condition: Looks at the device after every run.
+        disk: Says whether there is room to write; that of the database where not given.
 
     Raises:
         DatabaseError: If the database cannot be used.
@@ -169,7 +170,8 @@ def work(
     """
     worker_id = queue.register_worker(engine, device=device, slot=slot, origin=origin)
     drains = False
-    while stop.reason() is None:
+    disk = disk if disk is not None else DiskGuard.of_database(engine)
+    while stop.reason() is None and disk.problem() is None:
         drains = drains or (nothing_new_after is not None and time.time() >= nothing_new_after)
         claim = queue.claim(engine, worker_id, study=study, begun_only=drains, room=room)
         if claim is None:
@@ -205,6 +207,12 @@ def _sender() -> Send:
     return send
 
 
+def _go_on_waiting(send: Send, stop: Stop) -> bool:
+    """Tells that the database is locked; whether to wait for it."""
+    send({"event": "database_locked"})
+    return stop.reason() is None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a worker process; returns its exit code."""
     parser = argparse.ArgumentParser(prog="ablate.worker", description=__doc__)
@@ -221,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send = _sender()
     try:
         engine = open_database(options.db)
+        wait_for_locks(engine, partial(_go_on_waiting, send, stop))
         set_up_process()
         device = set_up_device(options.device)
         work(
@@ -237,8 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             condition=lambda device: condition_of(device, ThisMachine()),
         )
     except DatabaseError as error:
-        full = isinstance(error, DiskFull)
-        send({"event": "database_error", "error": str(error), "disk_full": full})
+        if isinstance(error, DatabaseLocked):
+            send({"event": "database_locked"})
+        else:
+            full = isinstance(error, DiskFull)
+            send({"event": "database_error", "error": str(error), "disk_full": full})
         return EXIT_DATABASE
     except DeviceGone as error:
         sys.exit(str(error))  # to standard error: the scheduler shows a worker's last words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +18,20 @@ from results.database.errors import DatabaseError, clear_errors
 from results.database.location import database_path, refuse_network_file_system
 from results.database.schema import APPLICATION_ID, SCHEMA_VERSION
 
-__all__ = ["DatabaseError", "open_any_schema", "open_database", "read", "schema_of", "write"]
+__all__ = [
+    "DatabaseError",
+    "open_any_schema",
+    "open_database",
+    "read",
+    "schema_of",
+    "wait_for_locks",
+    "write",
+]
 
 BUSY_TIMEOUT_MS = 30_000
 _OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 _TRANSACTION = "ablate_transaction"  # the execution option that says which statements begin one
+_PATIENCE = "ablate_patience"  # the execution option that says whether to wait on for a lock
 _MODE = "ablate_mode"  # what a connection was last set to
 
 
@@ -79,6 +88,17 @@ def open_any_schema(url: str | Path, *, create: bool = False) -> Engine:
 
         create_database(path)
     return sqlite_engine(path)
+
+
+def wait_for_locks(engine: Engine, goes_on_waiting: Callable[[], bool]) -> None:
+    """Makes transactions wait for as long as another process holds the database.
+
+    Args:
+        engine: The database.
+        goes_on_waiting: Asked after every 30 s of waiting; where it says no, the transaction
+            raises `DatabaseLocked` as it does otherwise.
+    """
+    engine.update_execution_options(**{_PATIENCE: goes_on_waiting})
 
 
 @contextmanager
@@ -163,7 +183,19 @@ def _begin(connection: Connection) -> None:
         for pragma in asked.mode:
             driver.execute(pragma)
         connection.info[_MODE] = asked.mode
-    driver.execute(asked.begin)
+    while True:
+        try:
+            driver.execute(asked.begin)
+        except sqlite3.OperationalError as error:
+            goes_on_waiting = connection.get_execution_options().get(_PATIENCE, _never)
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not goes_on_waiting():
+                raise
+        else:
+            return
+
+
+def _never() -> bool:
+    return False
 
 
 def _refuse_what_is_not_ours(path: Path, *, create: bool) -> None:

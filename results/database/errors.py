@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 _PARAGRAPHS = {
     sqlite3.SQLITE_BUSY: (
         "The database {path} stayed locked by another process. Nothing was written by this step. "
-        "Look for a program that holds it open (a database browser in a transaction, a backup), "
-        "close it, and try again."
+        "Look for a program that holds it open (a database browser in a transaction, a backup) "
+        "and close it: `ablate work` goes on by itself then; run any other command again."
     ),
     sqlite3.SQLITE_READONLY: (
         "The database {path} cannot be written to. SQLite needs to write to the file and to its "
@@ -54,8 +54,19 @@ class DiskFull(DatabaseError):
     """There is no room to write: nothing is broken, and it goes on when there is some."""
 
 
+class DatabaseLocked(DatabaseError):
+    """Another process holds the database: nothing is broken, and it goes on when that ends."""
+
+
 class StudyConflict(DatabaseError):
     """The name of the study is taken by other contents."""
+
+
+_KINDS = {
+    sqlite3.SQLITE_FULL: DiskFull,
+    sqlite3.SQLITE_BUSY: DatabaseLocked,
+    sqlite3.SQLITE_LOCKED: DatabaseLocked,
+}
 
 
 class LeaseLost(Exception):
@@ -80,5 +91,4 @@ def clear_errors(path: str) -> Iterator[None]:
         paragraph = _PARAGRAPHS.get(_SAME_AS.get(primary, primary))
         if paragraph is None:
             raise
-        kind = DiskFull if primary == sqlite3.SQLITE_FULL else DatabaseError
-        raise kind(paragraph.format(path=path)) from error
+        raise _KINDS.get(primary, DatabaseError)(paragraph.format(path=path)) from error

@@ -7,8 +7,9 @@ worker too early costs time, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import Engine, bindparam, select, update
@@ -155,6 +156,7 @@ def release_dead(
     *,
     now: datetime | None = None,
     machine: str | None = None,
+    how_died: Mapping[int, str] = MappingProxyType({}),
     process_is_alive: Callable[[int, float], bool] = process_is_alive,
 ) -> list[Released]:
     """Queues again the runs whose worker is gone.
@@ -170,6 +172,7 @@ def release_dead(
         engine: The database.
         now: The present.
         machine: The machine whose processes can be looked at; this one where not given.
+        how_died: How processes of that machine ended, by their ids, as far as that is known.
         process_is_alive: Whether the process with this pid and this start is running.
 
     Raises:
@@ -180,7 +183,7 @@ def release_dead(
     begin_leases_anew(engine, present)
     with read(engine) as session:
         held = _in_hand(session)
-    reasons = [(one, _why_dead(one, present, here, process_is_alive)) for one in held]
+    reasons = [(one, _why_dead(one, present, here, process_is_alive, how_died)) for one in held]
     return [
         released
         for one, reason in reasons
@@ -301,12 +304,18 @@ def _in_hand(session: Session) -> list[_Held]:
 
 
 def _why_dead(
-    held: _Held, now: datetime, here: str, is_alive: Callable[[int, float], bool]
+    held: _Held,
+    now: datetime,
+    here: str,
+    is_alive: Callable[[int, float], bool],
+    how_died: Mapping[int, str] = MappingProxyType({}),
 ) -> str | None:
     """Why a worker must be taken for dead, or None if it may be alive."""
     if held.machine == here:
         if is_alive(held.pid, held.process_started_at):
             return None
+        if held.pid in how_died:
+            return f"the process {held.pid} on {held.host} died ({how_died[held.pid]})"
         return f"the process {held.pid} on {held.host} ended without a word"
     silence = (now - held.heartbeat_at).total_seconds()
     if silence <= LEASE_SECONDS:

@@ -3,15 +3,17 @@
 import errno
 import queue as queues
 import signal
+import sqlite3
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from ablate import planner, processes, scheduler
+from ablate import health, planner, processes, scheduler
 from ablate.devices import Device, Devices, Slots
 from ablate.disk import RESERVE_BYTES, DiskGuard
 from ablate.placement import Placement
@@ -21,6 +23,8 @@ from ablate.scheduler import Outcome, Scheduler, SchedulerError
 from ablate.signals import listening
 from ablate.stopping import StopPlan
 from results.database import control, queue, reading
+from results.database import engine as engine_module
+from results.database.clock import utc_now
 from results.database.control import Selection
 from results.database.engine import read, write
 from results.database.errors import DatabaseError
@@ -214,12 +218,34 @@ def test_workers_that_cannot_start_end_the_work(schedule, engine) -> None:
 
 
 def test_workers_that_always_crash_end_the_work(schedule, engine, monkeypatch) -> None:
-    monkeypatch.setattr(scheduler, "MOST_CRASHES", 3)
+    monkeypatch.setattr(health, "MOST_DEATHS", 3)
     with pytest.raises(SchedulerError, match="exit code 7"):
         schedule("sys.exit(7)", slots=1)
     counts = reading.counts(engine, "mini")
     assert counts["running"] == 0
     assert counts["queued"] == 8
+
+
+def test_workers_that_die_while_their_runs_come_further_are_replaced(
+    schedule, engine, monkeypatch
+) -> None:
+    monkeypatch.setattr(health, "MOST_DEATHS", 1)
+    control.pause(engine, Selection(runs=tuple(range(2, 9))))
+    dies = (
+        "if claim.number == 1:\n        say('saved', claim, env_frames=400)\n        sys.exit(7)"
+    )
+    assert schedule(dies, slots=1).counts["finished"] == 1
+
+
+def test_what_a_worker_said_last_is_shown_and_kept(schedule, engine, display, tmp_path) -> None:
+    last = "raise MemoryError('no room for the replay buffer')"
+    assert schedule(once(tmp_path, last), slots=1).counts["finished"] == 8
+    how = "exit code 1: MemoryError: no room for the replay buffer"
+    label = "base · Pong · seed 0"
+    assert f"worker on cpu, slot 0 died while training {label} ({how})" in display.lines
+    with read(engine) as session:
+        (error,) = session.scalars(text("SELECT error FROM attempt WHERE state = 'lost'")).all()
+    assert error.endswith(f" died ({how})")
 
 
 def test_a_damaged_database_ends_the_work_with_its_paragraph(schedule, engine) -> None:
@@ -481,7 +507,11 @@ def test_a_worker_takes_no_run_that_is_larger_than_what_is_reserved_for_it(
     control.resume(engine, control.Selection(runs=(3,)))
     with read(engine) as session:
         needed = session.scalar(text(f"SELECT memory_bytes FROM run WHERE id = {claim.run_id}"))
-        assert needed <= int(sys.argv[2]), needed  # what its seat has
+    seat = None
+    while seat is None:  # until it is in the books
+        with read(engine) as session:
+            seat = session.scalar(text(f"SELECT bytes FROM reservation WHERE pid = {os.getpid()}"))
+    assert needed <= seat, needed
     """
     outcome = schedule(reserved)
     assert outcome.counts["finished"] == 8
@@ -535,12 +565,12 @@ def test_a_full_disk_makes_the_queue_wait_and_go_on(schedule, display, tmp_path)
 
 
 def test_a_worker_that_finds_the_disk_full_makes_the_queue_wait(
-    schedule, display, tmp_path
+    schedule, engine, display, tmp_path
 ) -> None:
     now = [0.0]
 
     def monotonic() -> float:
-        now[0] += 1.0
+        now[0] += 6.0
         return now[0]
 
     full = "say('database_error', error='no room', disk_full=True); sys.exit(3)"
@@ -549,6 +579,45 @@ def test_a_worker_that_finds_the_disk_full_makes_the_queue_wait(
     assert outcome.counts["finished"] == 8
     assert "no room" in display.lines
     assert any("There is room on the disk again" in line for line in display.lines)
+    with read(engine) as session:  # the run is not to blame
+        assert session.scalars(text("SELECT sum(losses) FROM run")).one() == 0
+
+
+def test_nothing_to_do_needs_no_room(schedule, engine, display, tmp_path) -> None:
+    control.pause(engine, Selection(study="mini"))
+    outcome = schedule(disk=DiskGuard(tmp_path, free_bytes=lambda path: 0))
+    assert outcome.paused == 8
+    assert display.lines == []
+
+
+def test_a_lock_of_somebody_else_is_waited_for(schedule, engine, display, monkeypatch) -> None:
+    engine.dispose()
+    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 20)
+    browser = sqlite3.connect(engine.url.database, isolation_level=None, check_same_thread=False)
+    browser.execute("BEGIN IMMEDIATE")
+
+    def close_it() -> None:
+        while not display.lines:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        browser.close()
+
+    threading.Thread(target=close_it, daemon=True).start()
+    assert schedule().counts["finished"] == 8
+    (said,) = {line for line in display.lines if "locked" in line}
+    assert said.startswith("The runs wait: another process keeps the database ")
+    assert set(reading.runs(engine, "mini")["attempts"]) == {1}
+
+
+def test_a_worker_that_gave_up_on_a_lock_takes_nothing_from_its_run(
+    schedule, engine, display, tmp_path
+) -> None:
+    gives_up = "say('database_locked'); sys.exit(3)"
+    assert schedule(once(tmp_path, gives_up)).counts["finished"] == 8
+    assert sum("locked" in line for line in display.lines) == 1
+    assert not any("died" in line for line in display.lines)
+    with read(engine) as session:
+        assert session.scalars(text("SELECT sum(losses) FROM run")).one() == 0
 
 
 def test_a_moment_set_by_the_user_hands_the_runs_back(schedule, engine, display) -> None:
@@ -588,6 +657,33 @@ def test_draining_finishes_only_what_was_begun(schedule, engine) -> None:
     )
     outcome = schedule(script=script, plan=StopPlan(drain=True))
     assert (outcome.counts["finished"], outcome.counts["queued"]) == (1, 7)
+
+
+def delay(engine, run: int, seconds: float) -> None:
+    """The run was lost, and waits."""
+    at = (utc_now() + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with write(engine) as session:
+        session.execute(text(f"UPDATE run SET not_before = '{at}' WHERE id = {run}"))
+
+
+def test_draining_waits_for_a_begun_run_that_was_lost(schedule, engine, display) -> None:
+    begun = queue.claim(engine, queue.register_worker(engine, device="cpu", slot=0))
+    assert begun is not None
+    queue.AttemptWriter(engine, begun).release("stopped")
+    delay(engine, begun.run_id, 1.5)
+    script = WORKER.replace("BEHAVIOUR", "pass").replace(
+        "queue.claim(engine, worker,", "queue.claim(engine, worker, begun_only=True,"
+    )
+    outcome = schedule(script=script, plan=StopPlan(drain=True))
+    assert (outcome.counts["finished"], outcome.counts["queued"]) == (1, 7)
+    assert display.lines[0].startswith("1 run lost before: tried again from ")
+
+
+def test_a_paused_run_that_was_lost_is_not_waited_for(schedule, engine, display) -> None:
+    control.pause(engine, Selection(study="mini"))
+    delay(engine, 1, 200.0)
+    assert schedule().paused == 8
+    assert display.lines == []
 
 
 def test_while_nothing_happens_nothing_is_computed(schedule, monkeypatch) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 import ablate
 from ablate import planner, worker
+from ablate.disk import RESERVE_BYTES, DiskGuard
 from ablate.planner import assemble_study
 from ablate.processes import worker_environment
 from agents.training.reports import Progress
@@ -36,6 +37,21 @@ def test_a_worker_works_on_one_run_after_the_other(work, submitted) -> None:
     events = [message["event"] for message in work(finishing)]
     assert events == ["started", "progress", "progress", "finished"] * 4
     assert reading.counts(submitted, "mini")["finished"] == 4
+
+
+def test_a_worker_begins_no_other_run_once_the_disk_is_full(submitted) -> None:
+    free = iter([RESERVE_BYTES, RESERVE_BYTES - 1])
+    worker.work(
+        submitted,
+        study="mini",
+        slot=0,
+        train=finishing,
+        send=lambda message: None,
+        stop=worker.Stop(os.getppid()),
+        disk=DiskGuard(Path(), free_bytes=lambda path: next(free)),
+    )
+    counts = reading.counts(submitted, "mini")
+    assert (counts["finished"], counts["queued"]) == (1, 3)
 
 
 def test_the_agent_of_the_arm_is_trained(work) -> None:
@@ -114,7 +130,8 @@ def test_a_worker_whose_gpu_fails_ends_before_it_fails_more_runs(
 def test_runs_are_trained_on_the_device_and_in_the_room_that_a_worker_was_given(
     submitted, monkeypatch
 ) -> None:
-    trained_on = []
+    trained_on, said, waits = [], [], []
+    monkeypatch.setattr(worker, "wait_for_locks", lambda engine, asked: waits.append(asked()))
     with write(submitted) as session:
         session.execute(text("UPDATE run SET memory_bytes = 9 + id"))
 
@@ -125,12 +142,13 @@ def test_runs_are_trained_on_the_device_and_in_the_room_that_a_worker_was_given(
     monkeypatch.setattr(worker.loop, "train", train)
     monkeypatch.setattr(worker, "set_up_device", lambda device: f"what torch calls {device}")
     monkeypatch.setattr(worker, "set_up_process", lambda: None)
-    monkeypatch.setattr(worker, "_sender", lambda: lambda message: None)
+    monkeypatch.setattr(worker, "_sender", lambda: said.append)
     monkeypatch.setattr(worker.Stop, "listen", lambda self: None)
     options = {"--db": submitted.url, "--device": "cpu", "--slot": 0, "--parent": os.getppid()}
     options["--room"] = 12
     assert worker.main([str(word) for option in options.items() for word in option]) == 0
     assert trained_on == ["what torch calls cpu"] * 3
+    assert (waits, said[0]) == ([True], {"event": "database_locked"})
 
 
 def test_a_device_is_well_while_something_can_be_computed_on_it(monkeypatch) -> None:

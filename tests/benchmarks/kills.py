@@ -32,7 +32,7 @@ from claims import big_study
 from rich.console import Console
 from sqlalchemy import text
 
-from ablate import processes, scheduler
+from ablate import health, processes, scheduler
 from ablate.devices import Slots, ThisMachine
 from ablate.placement import Placement
 from ablate.progress import PlainDisplay
@@ -114,7 +114,7 @@ def schedule(database: str) -> None:
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # it runs
     processes.worker_command = lambda **_: [database]
     processes.subprocess.Popen = Forked  # type: ignore[misc, assignment]
-    scheduler.MOST_CRASHES = scheduler.MOST_BARREN = 10**9  # they are killed on purpose
+    health.MOST_DEATHS = health.MOST_BARREN = 10**9  # they are killed on purpose
     scheduler.RECOVER_EVERY_S = 1.0
     sign_in(database)
     engine = open_database(database)

@@ -53,7 +53,7 @@ replay_ratio = { env_frames_per_update = 4 }
 
 SCHEDULER = """
 import sys
-from ablate import processes, scheduler
+from ablate import health, processes, scheduler
 from ablate.cli.main import app
 
 command = processes.worker_command
@@ -67,7 +67,7 @@ def saving_often(**words):
     return [python, "-P", "-c", code, *options]
 
 processes.worker_command = saving_often
-scheduler.MOST_CRASHES = scheduler.MOST_BARREN = 10**9  # they are killed on purpose
+health.MOST_DEATHS = health.MOST_BARREN = 10**9  # they are killed on purpose
 scheduler.RECOVER_EVERY_S = 1.0
 app(["work", "micro", "--slots", "2", "--db", sys.argv[1]])
 """

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from results.database import engine as engine_module
 from results.database.engine import DatabaseError, open_database, read, write
+from results.database.errors import DatabaseLocked
 
 
 def pragma(session, name):
@@ -99,6 +100,32 @@ def test_a_database_that_another_program_keeps_for_itself_is_reported(path, engi
     with pytest.raises(DatabaseError, match="stayed locked"):
         open_database(path)
     other.close()
+
+
+def test_an_engine_may_wait_for_a_lock_for_as_long_as_it_is_told_to(path, engine, monkeypatch):
+    engine.dispose()
+    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 10)
+    patient = open_database(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    asked = []
+
+    def goes_on_waiting() -> bool:
+        asked.append(1)
+        if len(asked) == 3:
+            other.execute("ROLLBACK")
+        return len(asked) != 7
+
+    engine_module.wait_for_locks(patient, goes_on_waiting)
+    other.execute("BEGIN IMMEDIATE")
+    with write(patient) as session:
+        session.execute(text("INSERT INTO metric (name) VALUES ('loss')"))
+    assert len(asked) == 3
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseLocked, match="stayed locked"), write(patient):
+        pass
+    assert len(asked) == 7
+    other.close()
+    patient.dispose()
 
 
 def test_an_old_sqlite_is_refused(path, monkeypatch):
