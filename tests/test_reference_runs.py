@@ -181,9 +181,11 @@ def test_the_resets_of_the_recorded_runs_came_where_this_code_puts_them(tmp_path
         if spec.arm_identity not in placed:
             placed[spec.arm_identity] = resets_of(spec)
         assert curve["env_frames"].tolist() == placed[spec.arm_identity]
-    assert (
-        sorted(placed.values()) == [[12_000, 18_016, 29_024]] * 2 + [[12_992, 21_984, 30_976]] * 2
-    )
+    without, with_ratio = [12_000, 18_016, 29_024], [12_992, 21_984, 30_976]
+    assert sorted(placed.values()) == [without, without, with_ratio, with_ratio]
+    for page in (ROOT / "README.md", ROOT / "studies" / "catch_ablation.toml"):
+        text = page.read_text()
+        assert all(f"{frames:,}" in text for frames in (*without, *with_ratio))
 
 
 def resets_of(spec):
