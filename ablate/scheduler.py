@@ -351,13 +351,17 @@ class Scheduler:
 
     def _reap(self) -> None:
         """Takes the ended workers out of their seats."""
-        for number, worker in list(self._workers.items()):
-            code = worker.exit_code()
-            if code is None:
-                continue
+        ended = {
+            number: code
+            for number, worker in self._workers.items()
+            if (code := worker.exit_code()) is not None
+        }
+        for number, code in ended.items():  # all of them before any is judged
+            self._note_end(self._workers[number], code)
+        for number, code in ended.items():
             self._hear()
             run = self._in_hand.drop(number)
-            del self._workers[number]
+            worker = self._workers.pop(number)
             self._next_placing = 0.0
             try:
                 self._placement.give_back(worker.seat)
@@ -365,19 +369,23 @@ class Scheduler:
             finally:
                 worker.close()
 
-    def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
-        """Decides what the end of a worker means for its run, and for the others."""
-        died = code not in (0, EXIT_DATABASE)
+    def _note_end(self, worker: WorkerProcess, code: int) -> None:
+        """Remembers what becomes of the run that an ended worker may have left."""
         if code == EXIT_DATABASE:
             self._recovery.is_to_hand_back(worker.pid, "its worker could not use the database")
-        elif died:
-            last = last_line(worker.last_words())
-            how = f"{death(code)}: {last}" if last else death(code)
-            self._recovery.has_died(worker.pid, how)
-            lost = f" while training {run.label}" if run else ""
-            self._tell.say(f"worker on {worker.seat.label} died{lost} ({how})")
+        elif code:
+            self._recovery.has_died(worker.pid, _how_it_died(worker, code))
+
+    def _judge(self, worker: WorkerProcess, code: int, run: RunInHand | None) -> None:
+        """Decides what the end of a worker means for the others."""
         if self._is_stopping():
             return
+        died = code not in (0, EXIT_DATABASE)
+        if died:
+            lost = f" while training {run.label}" if run else ""
+            self._tell.say(
+                f"worker on {worker.seat.label} died{lost} ({_how_it_died(worker, code)})"
+            )
         self._recover()
         self._look()
         if self._disk.problem() is not None:
@@ -470,6 +478,11 @@ class Scheduler:
             in_hand=in_hand,
             seconds_left=self._standing.seconds_left(in_hand, self._most),
         )
+
+
+def _how_it_died(worker: WorkerProcess, code: int) -> str:
+    last = last_line(worker.last_words())
+    return f"{death(code)}: {last}" if last else death(code)
 
 
 def _as_problem(error: DatabaseError | OSError) -> "DatabaseError | SchedulerError":

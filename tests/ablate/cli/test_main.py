@@ -111,3 +111,23 @@ def test_a_terminal_without_a_character_gets_a_question_mark() -> None:
 
 def test_an_unknown_command_is_an_error(ablate) -> None:
     assert ablate("plann").exit_code == 2
+
+
+LONG_WORK = """
+import sys
+from ablate.cli.output import Screen, show, though_nobody_reads
+with though_nobody_reads():
+    Screen().print("finished " * 2_000)
+show("the report")
+sys.exit(143)
+"""
+
+
+def test_work_that_nobody_reads_about_ends_with_its_own_exit_code() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_WORK], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (143, b"")
