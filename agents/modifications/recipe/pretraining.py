@@ -7,8 +7,7 @@ it helps is open: it fits early data hard, which is the heavy priming of Nikishi
 
 The number of updates is fixed, or what the validation loss asks for: with `patience`, they end
 when so many validations in a row have not been better than the best before them. They come
-beside those that fall due later and take none of these away. The validation that comes every so
-many updates leaves them out: only patience measures them.
+beside those that fall due later and take none of these away.
 """
 
 import math
@@ -25,7 +24,7 @@ from agents.training.recipe import (
     Event,
     Recipe,
     TrainBehaviour,
-    TrainWorldModel,
+    model_update,
     preceded,
     validation_loss,
 )
@@ -103,12 +102,12 @@ class PretrainingRecipe:
 
         def pretrain(event: Event) -> Recipe:
             if clock.prefilled is not None and not clock.counters.get(DONE, 0):
-                yield from self._pretrain(clock)
+                yield from self._pretrain(config, clock)
                 clock.counters[DONE] = 1
 
         yield from preceded(recipe, pretrain)
 
-    def _pretrain(self, clock: Clock) -> Recipe:
+    def _pretrain(self, config: AgentConfig, clock: Clock) -> Recipe:
         settings, counters = self.settings, clock.counters
         while True:
             updates, behaviour = counters.get(UPDATES, 0), counters.get(BEHAVIOUR, 0)
@@ -120,7 +119,7 @@ class PretrainingRecipe:
             yield from self._validate(clock)
             if updates >= settings.updates or counters.get(WAITED, 0) == settings.patience:
                 return
-            yield TrainWorldModel()
+            yield from model_update(config, clock)
             counters[UPDATES] = updates + 1
             clock.extra_updates += 1
 

@@ -49,6 +49,13 @@ def test_updates_come_before_the_first_step_and_take_none_away(drive, updates, s
     assert driven.clock.behaviour_updates == int(updates * share) + 4
 
 
+def test_every_so_many_of_them_are_validated_as_any_update_is(drive):
+    base = config(validation_fraction=0.25, validate_every=2)
+    before = "".join(drive(pretraining(base, updates=5), BUDGET, losses=[1.0]).letters)
+    assert before.startswith("WWVWWVW.")
+    assert before.count("V") == 4  # of 9 updates in all
+
+
 def test_they_come_before_the_bases_own_pretraining(drive):
     base = config(pretrain_world_model_updates=1, pretrain_updates=1)
     assert drive(pretraining(base, updates=2), BUDGET).letters == "WW" + "WWB" + BASE
