@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, and_, case, func, select
+from sqlalchemy.orm import Session
 
 from results.database.clock import Clock, utc_now
 from results.database.engine import read
@@ -58,8 +59,7 @@ def waiting(
         DatabaseError: If there is no such study, or the database cannot be read.
     """
     with read(engine) as session:
-        study_id = None if study is None else study_named(session, study).id
-        words = {**moment(clock()), "study_id": study_id}
+        study_id, words = _asked(session, study, clock())
         ready = claimable(of_study=study_id is not None, begun_only=begun_only)
         size = func.coalesce(Run.memory_bytes, 0)
         by_size = session.execute(
@@ -98,9 +98,16 @@ def ready_beyond(
         DatabaseError: If there is no such study, or the database cannot be read.
     """
     with read(engine) as session:
-        study_id = None if study is None else study_named(session, study).id
-        words = {**moment(clock()), "study_id": study_id}
+        study_id, words = _asked(session, study, clock())
         ready = claimable(of_study=study_id is not None, begun_only=begun_only)
         larger = select(Run.id, Run.memory_bytes).where(ready, Run.memory_bytes > room)
         rows = session.execute(larger.order_by(Run.id), words)
         return {run_id: size for run_id, size in rows if size is not None}
+
+
+def _asked(
+    session: Session, study: str | None, now: datetime
+) -> tuple[int | None, dict[str, object]]:
+    """The id of a study, and the values that `claimable` takes."""
+    study_id = None if study is None else study_named(session, study).id
+    return study_id, {**moment(now), "study_id": study_id}
