@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
@@ -17,6 +19,7 @@ from ablate.study_files import find_study
 from results.database import reading
 from results.database.columns import AttemptState
 from results.database.engine import open_database
+from results.database.processes import process_started_at
 from results.database.queue import LEASE_SECONDS
 from results.database.schema import Attempt
 
@@ -28,52 +31,68 @@ TWO_RUNS = (
 )
 
 
-def program(*words: str, cwd: Path) -> "subprocess.Popen[str]":
-    """Starts `ablate` as a process of its own."""
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `ablate` as a process of its own, of which nothing outlives the test."""
     home = str(Path(package.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-m", "ablate", *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": home},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with ExitStack() as at_the_end:
+
+        def start(*words: str) -> "subprocess.Popen[str]":
+            process = at_the_end.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "ablate", *words],
+                    cwd=tmp_path,
+                    env={**os.environ, "PYTHONPATH": home},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+            at_the_end.callback(kill_all, process.pid)
+            return process
+
+        yield start
+
+
+def kill_all(group: int) -> None:
+    """Kills a program and whatever it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def wait_for_a_run_in_hand(database: Path) -> int:
     """The process id of a worker that has begun to train."""
     engine = open_database(database)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    while True:
         runs = reading.runs(engine, "mini")
         begun = runs[(runs["state"] == "running") & (runs["env_frames"] > 0)]
         if len(begun):
             engine.dispose()
             return int(begun["pid"].iloc[0])
         time.sleep(0.1)
-    raise AssertionError("no run was begun")
 
 
 def wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    while process_started_at(pid) is not None:
         time.sleep(0.05)
 
 
-def test_a_killed_study_is_finished_by_running_it_again(ablate, write_study, tmp_path) -> None:
+def test_a_killed_study_is_finished_by_running_it_again(
+    ablate, program, write_study, tmp_path
+) -> None:
     path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 3_000"))
     assert ablate("submit", str(path)).exit_code == 0
     database = tmp_path / "ablate.sqlite"
-    first = program("work", "mini", "--slots", "1", cwd=tmp_path)
+    first = program("work", "mini", "--slots", "1")
     worker = wait_for_a_run_in_hand(database)
     os.kill(first.pid, signal.SIGSTOP)  # so that it does not start another worker
     os.kill(worker, signal.SIGKILL)
     first.kill()
     first.communicate()
 
-    again = program("run", str(path), "--slots", "2", cwd=tmp_path)
-    said, _ = again.communicate(timeout=240)
+    again = program("run", str(path), "--slots", "2")
+    said, _ = again.communicate()
     assert again.returncode == 0, said
     status = json.loads(ablate("status", "mini", "--json").stdout)
     assert status["counts"]["finished"] == status["runs"] == 2
@@ -103,14 +122,14 @@ def test_a_killed_study_is_finished_by_running_it_again(ablate, write_study, tmp
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_that_goes_on_is_one_that_works(
-    ablate, write_study, tmp_path, sent, code
+    ablate, program, write_study, tmp_path, sent, code
 ) -> None:
     path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 400_000"))
     ablate("submit", str(path), "--db", "c.sqlite")
-    first = program("run", path.name, "--db", "c.sqlite", "--slots", "1", cwd=tmp_path)
+    first = program("run", path.name, "--db", "c.sqlite", "--slots", "1")
     wait_for_a_run_in_hand(tmp_path / "c.sqlite")
     first.send_signal(sent)
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate()
     assert first.returncode == code
     assert "Stopped. Go on with: ablate run mini.toml --db c.sqlite\n" in said
 
@@ -125,11 +144,11 @@ def test_a_report_without_a_place_is_refused_before_the_work(
 
 
 def test_a_worker_whose_scheduler_was_killed_hands_its_run_back(
-    ablate, write_study, tmp_path
+    ablate, program, write_study, tmp_path
 ) -> None:
     path = write_study(*TWO_RUNS, ("env_frames = 2_000", "env_frames = 400_000"))
     ablate("submit", str(path))
-    first = program("work", "mini", "--slots", "1", cwd=tmp_path)
+    first = program("work", "mini", "--slots", "1")
     worker = wait_for_a_run_in_hand(tmp_path / "ablate.sqlite")
     first.kill()
     first.communicate()
