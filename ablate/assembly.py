@@ -4,31 +4,76 @@ Two modifications may exclude each other, or one may keep the other from ever ac
 the study names is then an error; a cell that only a design has is not defined.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from ablate import grid
-from ablate.resolution import Resolution
+from ablate.assembled import (
+    AssembledStudy,
+    PlannedArm,
+    ResolvedLevel,
+    UndefinedArm,
+    run_records,
+)
+from ablate.resolution import (
+    Resolution,
+    check_that_all_act,
+    evaluation_phrase,
+    resolve,
+    resolved_levels,
+)
+from ablate.runspec import ArmTexts, RunSpec, canonical_json
 from ablate.study import Study, StudyError, StudyFile
+from agents import AGENT_VERSION
 from agents.assemble import AssemblyError, assemble
+from agents.cost import estimate_seconds, memory_bytes
 from agents.modification import Modification
 from agents.modifications import REGISTRY
 from agents.parts import Parts
+from agents.training.environments import Task
+from agents.training.recipe import planned_updates
+from results.database.records import ArmRecord, NormalizationRow, StudyRecord
+from results.statistics.normalize import normalization
 
 
-@dataclass(frozen=True)
-class UndefinedArm:
-    """A cell that a design has, but that makes no agent: it is not defined.
+def assemble_study(file: StudyFile) -> AssembledStudy:
+    """Builds the agent of every arm, and from them the runs.
 
-    Attributes:
-        name: What the arm would be called.
-        toggles: The toggles that would be on, each with its level.
-        reason: Why there is no such agent.
+    Raises:
+        StudyError: If a word of the study means nothing, an arm that it names cannot be
+            assembled, no arm can, two arms are the same agent, or a modification would never act.
     """
-
-    name: str
-    toggles: Mapping[str, str]
-    reason: str
+    resolution = resolve(file)
+    check_that_all_act(resolution)
+    effective = resolution.effective
+    arms: dict[str, PlannedArm] = {}
+    undefined: list[UndefinedArm] = []
+    for arm in grid.arms(effective):
+        found = build_arm(resolution, arm)
+        if isinstance(found, UndefinedArm):
+            undefined.append(found)
+        else:
+            arms[arm.name] = _planned_arm(resolution, arm, *found)
+    if not arms:
+        raise file.error("designs", f"has no cell that is an agent: {undefined[0].reason}.")
+    records = tuple(arm.record for arm in arms.values())
+    _check_that_arms_differ(file, records)
+    study, levels = _study_record(resolution, records), resolved_levels(resolution)
+    declared = _declared(resolution.tasks)
+    return AssembledStudy(
+        study=study,
+        arms=arms,
+        undefined=tuple(undefined),
+        levels=levels,
+        declared=declared,
+        messages=(
+            *resolution.messages,
+            *_absent_levels(effective, levels, records),
+            *about_undefined(effective, undefined),
+            *_about_references(study.games, declared),
+        ),
+        file=file,
+        runs=run_records(study, arms),
+    )
 
 
 def build_arm(
@@ -105,3 +150,116 @@ def _check_that_each_acts(resolution: Resolution, modifications: Sequence[Modifi
                 f"{item.name} never acts within env_frames = {budget.env_frames:,} beside "
                 f"{', '.join(other.name for other in others)}"
             )
+
+
+def _planned_arm(
+    resolution: Resolution, arm: grid.Arm, parts: Parts, modifications: Sequence[Modification]
+) -> PlannedArm:
+    spec = _spec(resolution, parts, modifications)
+    budget, protocol = resolution.budget, resolution.protocol
+    return PlannedArm(
+        record=ArmRecord(
+            name=arm.name,
+            identity=spec.arm_identity,
+            agent=canonical_json(spec.agent),
+            toggles=dict(arm.on),
+        ),
+        texts=ArmTexts.of(spec),
+        updates=planned_updates(parts.config, budget),
+        memory_bytes={
+            task.name: memory_bytes(parts, budget, task.observation) for task in resolution.tasks
+        },
+        seconds={
+            task.name: estimate_seconds(
+                parts,
+                budget,
+                protocol,
+                task.observation,
+                task.actions,
+                resolution.study.precision,
+            )
+            for task in resolution.tasks
+        },
+    )
+
+
+def _spec(resolution: Resolution, parts: Parts, modifications: Sequence[Modification]) -> RunSpec:
+    """The specification of an arm's first run; the others differ in game and seed."""
+    proofs = {item.name: item.proof(resolution.config) for item in modifications}
+    return RunSpec(
+        agent=parts.describe(),
+        agent_version=AGENT_VERSION,
+        game=resolution.study.games[0],
+        seed=resolution.study.seeds[0],
+        protocol=resolution.protocol.model_dump(),
+        budget=resolution.budget.model_dump(),
+        precision=resolution.study.precision,
+        config=resolution.config.model_dump(),
+        modifications=tuple((item.name, item.model_dump()) for item in modifications),
+        proofs={name: (proof.metric, proof.idle) for name, proof in proofs.items()},
+    )
+
+
+def _study_record(resolution: Resolution, arms: tuple[ArmRecord, ...]) -> StudyRecord:
+    study = resolution.effective
+    return StudyRecord(
+        name=study.name,
+        question=study.question,
+        source=resolution.file.source,
+        contents_sha256=resolution.study.contents_sha256,
+        protocol=resolution.protocol_label,
+        env_frames=resolution.budget.env_frames,
+        prefill_frames=resolution.budget.prefill_frames,
+        designs=tuple(study.designs),
+        games=study.games,
+        seeds=study.seeds,
+        toggles=study.toggle_records,
+        arms=arms,
+        evaluation=evaluation_phrase(resolution.protocol),
+    )
+
+
+def _absent_levels(
+    study: Study, levels: Sequence[ResolvedLevel], arms: Sequence[ArmRecord]
+) -> Iterator[str]:
+    """A message if toggles are on in no arm."""
+    on = {item for arm in arms for item in arm.toggles.items()}
+    absent = [level.label for level in levels if (level.toggle, level.level) not in on]
+    if absent:
+        designs = ", ".join(study.designs)
+        yield f"no arm has {', '.join(absent)}: the designs ({designs}) leave that out"
+
+
+def _declared(tasks: Sequence[Task]) -> tuple[NormalizationRow, ...]:
+    """The returns of those tasks that declare them: games without a table of human scores."""
+    return tuple(
+        NormalizationRow(task.name, task.random_return, task.reference_return)
+        for task in tasks
+        if task.random_return is not None and task.reference_return is not None
+    )
+
+
+def _about_references(games: Sequence[str], declared: Sequence[NormalizationRow]) -> Iterator[str]:
+    """A message for every way in which scores are not made with the table of human scores."""
+    table = normalization()
+    for row in declared:
+        yield (
+            f"scores on {row.game} are made with the returns that it declares itself: random "
+            f"{row.random:g}, reference {row.human:g}"
+        )
+    own = {row.game for row in declared}
+    without = [game for game in games if game not in table and game not in own]
+    if without:
+        listed = ", ".join(without)
+        yield f"no reference scores in {table.id} for {listed}: only raw returns will be shown"
+
+
+def _check_that_arms_differ(file: StudyFile, arms: Sequence[ArmRecord]) -> None:
+    first: dict[str, str] = {}
+    for arm in arms:
+        if arm.identity in first:
+            raise StudyError(
+                f"{file.path}: the arms {first[arm.identity]} and {arm.name} are the same agent; "
+                "give their toggles different settings, or remove one."
+            )
+        first[arm.identity] = arm.name

@@ -1,6 +1,6 @@
 """The grid: a study's arms, and its cells in the order in which they should run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -48,11 +48,19 @@ def arms(study: Study) -> tuple[Arm, ...]:
 
 
 def cells(study: Study) -> tuple[Cell, ...]:
-    """The runs of a study, breadth first: all cells of the first seed, then of the second."""
-    names = [arm.name for arm in arms(study)]
-    return tuple(
-        Cell(name, game, seed) for seed in study.seeds for name in names for game in study.games
-    )
+    """The runs of a study, in the order in which they should run."""
+    return tuple(breadth_first([arm.name for arm in arms(study)], study.games, study.seeds))
+
+
+def breadth_first(
+    arms: Iterable[str], games: Sequence[str], seeds: Sequence[int]
+) -> Iterator[Cell]:
+    """Every arm on every game with every seed: all cells of the first seed, then of the second."""
+    names = tuple(arms)
+    for seed in seeds:
+        for name in names:
+            for game in games:
+                yield Cell(name, game, seed)
 
 
 def arm_name(on: Mapping[str, str], toggles: Mapping[str, Toggle]) -> str:

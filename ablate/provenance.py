@@ -6,7 +6,6 @@ import platform
 import shlex
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -26,12 +25,7 @@ SOURCES = frozenset((".py", ".csv", ".css", ".ini", ".j2", ".js", ".mako"))
 @cache
 def code_here() -> CodeRecord:
     """The source files of this program, as they are now on the disk, and where they come from."""
-    root = Path(ablate.__file__).resolve().parents[1]
-    files = tuple(_source_files(root))
-    digest = hashlib.sha256()
-    for path in files:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    root = _root()
     commit = _git(root, "rev-parse", "HEAD").decode().strip()
     diff = _git(root, "diff", "HEAD", "--", *ROOMS) if commit else b""
     try:
@@ -39,13 +33,23 @@ def code_here() -> CodeRecord:
     except PackageNotFoundError:
         number = "not installed"
     return CodeRecord(
-        sources_sha256=digest.hexdigest(),
+        sources_sha256=sources_sha256(),
         version=number,
         commit=commit,
         diff_sha256=hashlib.sha256(diff).hexdigest() if diff else "",
         diff=diff,
-        archive=lambda: _archive(root, files),
+        archive=lambda: _archive(root, _source_files(root)),
     )
+
+
+@cache
+def sources_sha256() -> str:
+    """sha256 of the source files of this program, as they are now on the disk."""
+    root, digest = _root(), hashlib.sha256()
+    for path in _source_files(root):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
 
 
 @cache
@@ -80,9 +84,14 @@ def origin_here(device: str, parent: int, devices: Devices) -> Origin:
     )
 
 
-def _source_files(root: Path) -> Iterator[Path]:
-    for room in ROOMS:
-        yield from sorted(path for path in (root / room).rglob("*") if path.suffix in SOURCES)
+def _root() -> Path:
+    return Path(ablate.__file__).resolve().parents[1]
+
+
+@cache
+def _source_files(root: Path) -> tuple[Path, ...]:
+    found = [path for room in ROOMS for path in sorted((root / room).rglob("*"))]
+    return tuple(path for path in found if path.suffix in SOURCES)
 
 
 @cache

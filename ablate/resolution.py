@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from ablate.assembled import ResolvedLevel, ResolvedModification
 from ablate.budget import resolve_budget
 from ablate.grid import toggle_label
 from ablate.study import (
@@ -68,31 +69,6 @@ class Resolution:
     budget: Budget
     toggles: Mapping[str, Levels]
     messages: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ResolvedModification:
-    """One modification that a toggle's level switches on.
-
-    Attributes:
-        name: Its name.
-        settings: Every setting, defaults included.
-        first_action: The env_frames at which it first changes what the agent does.
-    """
-
-    name: str
-    settings: Mapping[str, object]
-    first_action: float
-
-
-@dataclass(frozen=True)
-class ResolvedLevel:
-    """What a toggle at a level switches on; `label` is what arms call it."""
-
-    toggle: str
-    level: str
-    label: str
-    modifications: tuple[ResolvedModification, ...]
 
 
 def resolve(file: StudyFile) -> Resolution:
@@ -163,7 +139,7 @@ def resolved_levels(resolution: Resolution) -> tuple[ResolvedLevel, ...]:
             modifications=tuple(
                 ResolvedModification(
                     name=item.name,
-                    settings=item.model_dump(),
+                    settings=item.model_dump(mode="json"),
                     first_action=item.first_action(config, budget),
                 )
                 for item in modifications

@@ -97,26 +97,34 @@ class RunSpec:
             raise ValueError(f"this is not a run specification: {error!r}") from error
 
 
+@dataclass(frozen=True)
 class ArmTexts:
     """The texts of an arm's runs, which differ in game and seed alone.
 
     The rest is put into words once: a study of 10,000 runs has a few dozen arms.
 
-    Args:
-        spec: Of any run of the arm.
+    Attributes:
+        determinants: Canonical JSON of what decides the results: before the game, between game
+            and seed, and after that.
+        everything: The same of the specification.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
-        self._determinants = _around(spec.determinants)
-        self._everything = _around({**spec.determinants, **spec.spelling})
+    determinants: tuple[str, str, str]
+    everything: tuple[str, str, str]
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "ArmTexts":
+        """The texts of an arm, from the specification of any of its runs."""
+        everything = {**spec.determinants, **spec.spelling}
+        return cls(_around(spec.determinants), _around(everything))
 
     def identity(self, game: str, seed: int) -> str:
         """What `RunSpec.identity` of a run would be."""
-        return _digest(_filled(self._determinants, game, seed))
+        return _digest(_filled(self.determinants, game, seed))
 
     def specification(self, game: str, seed: int) -> str:
         """What `RunSpec.to_json` of a run would be."""
-        return _filled(self._everything, game, seed)
+        return _filled(self.everything, game, seed)
 
 
 _GAME, _SEED = "\0", "\1"  # JSON texts hold no such characters: they write them as \u0000

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from ablate.planner import AssembledStudy, submit
+from ablate.assembled import AssembledStudy
+from ablate.planner import submit
 from results.database import store
 from results.database.records import (
     LookPurpose,

@@ -16,7 +16,7 @@ from ablate.cli.stopping_rule import BatchOption, EffectOption, LevelOption
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from ablate.planner import AssembledStudy
+    from ablate.assembled import AssembledStudy
     from results.statistics.settled import Rule
 
 
@@ -81,18 +81,20 @@ def plan(
 ) -> None:
     """Show what a study would run and how long it may take.
 
-    Nothing is written. What the database holds already is not run again. Every arm's agent is
-    put together, so a study that cannot run is refused here.
+    The database is only read, and what it holds already is not run again. Every arm's agent is
+    put together, so a study that cannot run is refused here. That is done once for a study file,
+    the code and the machine: it is kept in the user's folder of caches.
     """
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import plan_json, plan_tables
     from ablate.cli.power import planned as detectable
     from ablate.devices import ThisMachine, make_slots
-    from ablate.planner import assemble_study, existing_database, make_plan
+    from ablate.kept import assembled_before
+    from ablate.planner import existing_database, make_plan
     from ablate.study_files import find_study
 
     engine = existing_database(db)
-    planned = make_plan(assemble_study(find_study(study)), engine)
+    planned = make_plan(assembled_before(find_study(study)), engine)
     words, values = detectable(planned.assembled.study, engine)
     if json:
         print_json(plan_json(planned) | {"detectable": values})
@@ -136,10 +138,11 @@ def submit(
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import submission_text
     from ablate.cli.stopping_rule import stopping_rule
+    from ablate.kept import assembled_now
     from ablate.study_files import find_study
     from results.database.engine import open_database
 
-    assembled = planner.assemble_study(find_study(study))
+    assembled = assembled_now(find_study(study))
     engine = open_database(db, create=True)
     if top_up is not None:
         rule = stopping_rule(top_up, "--top-up", effect, batch, ci)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
+from ablate.assembled import ResolvedModification
 from ablate.cli.output import table
 from ablate.devices import Device
 from ablate.planner import Plan
 from ablate.progress import amount, counted, duration
-from ablate.resolution import ResolvedModification
 from results.database.records import Submission
 from results.statistics.designs import design_words, two_level_design
 

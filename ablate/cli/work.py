@@ -91,13 +91,14 @@ def run(
     from ablate.cli.output import check_folder, show
     from ablate.cli.plan_text import submission_text
     from ablate.cli.show import write_report
+    from ablate.kept import assembled_now
     from ablate.standing import Standing
     from ablate.study_files import find_study
     from results.database.engine import open_database
     from results.statistics.options import Options
 
     check_folder(output)
-    assembled = planner.assemble_study(find_study(study))
+    assembled = assembled_now(find_study(study))
     name = assembled.study.name
     engine = open_database(db, create=True)
     submission = planner.submit(assembled, engine, retry_failed=retry_failed)

@@ -1,20 +1,14 @@
-"""What took long to compute, kept under the sha256 of everything that decides it.
-
-The files are small and may be deleted at any time. One that is damaged or cannot be written costs
-nothing but the time to compute it again.
-"""
+"""Intervals that took long to compute, kept under the sha256 of everything that decides them."""
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
-VARIABLE = "ABLATE_CACHE"
+from results import caching
+
 Ends = tuple[np.ndarray, np.ndarray]
 
 
@@ -33,29 +27,11 @@ def remembered(name: str, compute: Callable[[], Ends]) -> Ends:
         name: A `key`.
         compute: Makes them.
     """
-    path = folder() / f"{name}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
+    with suppress(ValueError, KeyError, TypeError):
+        kept = json.loads(caching.read(name) or "")
         low, high = np.array(kept["low"], float), np.array(kept["high"], float)
         if low.ndim == 1 and low.shape == high.shape:
             return low, high
     low, high = compute()
-    with suppress(OSError):
-        _keep(path, json.dumps({"low": low.tolist(), "high": high.tolist()}))
+    caching.keep(name, json.dumps({"low": low.tolist(), "high": high.tolist()}))
     return low, high
-
-
-def folder() -> Path:
-    """Where the files lie: ABLATE_CACHE, else `ablate` in the user's folder of caches."""
-    if own := os.environ.get(VARIABLE):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
-
-
-def _keep(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(beside).replace(path)

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from ablate import planner, worker
+from ablate.assembly import assemble_study
 from ablate.attempt import Train
 from ablate.cli.main import app
-from ablate.planner import assemble_study
 from ablate.study import StudyFile, parse_study
 from agents.config import AgentConfig, Budget
 from agents.modification import Modification, Proof

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from ablate import planner
 from ablate.activation import silent
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from ablate.runspec import RunSpec
 from agents.training.reports import EpisodeResult, Evaluation, Metrics, Report
 from results.database import queue

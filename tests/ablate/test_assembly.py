@@ -1,7 +1,7 @@
 import pytest
 
 from ablate import assembly
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from ablate.study import StudyError
 
 

@@ -10,7 +10,8 @@ import torch
 from sqlalchemy import update
 
 from ablate import attempt, worker
-from ablate.planner import assemble_study, submit
+from ablate.assembly import assemble_study
+from ablate.planner import submit
 from agents.training.checkpoint import Checkpoint, CheckpointError
 from agents.training.reports import (
     Dreams,

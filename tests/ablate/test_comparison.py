@@ -1,8 +1,8 @@
 import pytest
 
 from ablate import planner
+from ablate.assembly import assemble_study
 from ablate.comparison import compare
-from ablate.planner import assemble_study
 from ablate.study import StudyError
 
 

@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import select
 
 from ablate import planner
-from ablate.planner import assemble_study, existing_database, make_plan, submit
+from ablate.assembly import assemble_study
+from ablate.planner import existing_database, make_plan, submit
+from ablate.resolution import resolve
 from ablate.runspec import RunSpec
 from ablate.study import StudyError, parse_study
 from ablate.study_files import find_study
@@ -251,7 +253,8 @@ def test_a_game_with_human_scores_declares_nothing(parsed) -> None:
 
 def test_a_plan_knows_the_memory_of_every_game(parsed) -> None:
     plan = make_plan(assemble_study(parsed(*CATCH)), None)
-    config, budget = plan.assembled.arms["base"].parts.config, plan.assembled.budget
+    resolution = resolve(parsed(*CATCH))
+    config, budget = resolution.config, resolution.budget
     assert plan.memory_bytes == {
         "Catch": memory_bytes(Parts(config), budget, Observation((1, 32, 32))),
         "gymnasium:CartPole-v1": memory_bytes(Parts(config), budget, Observation((4,))),

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 import ablate as package
 from ablate import planner, provenance
+from ablate.assembly import assemble_study
 from ablate.devices import ThisMachine
-from ablate.planner import assemble_study
 from results.database import queue
 from results.database.engine import open_database, read
 from results.database.merging import merge
@@ -65,10 +65,10 @@ def test_a_change_of_a_table_or_a_page_is_other_code(tmp_path, monkeypatch) -> N
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("first")
     monkeypatch.setattr("ablate.__file__", str(tmp_path / "ablate" / "__init__.py"))
-    hashes = {provenance.code_here.__wrapped__().sources_sha256}
+    hashes = {provenance.sources_sha256.__wrapped__()}
     for name in ("ablate/__init__.py", "results/page.html.j2", "results/table.csv"):
         (tmp_path / name).write_text("second")
-        hashes.add(provenance.code_here.__wrapped__().sources_sha256)
+        hashes.add(provenance.sources_sha256.__wrapped__())
     assert len(hashes) == 4
 
 

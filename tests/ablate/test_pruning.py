@@ -8,8 +8,8 @@ from shutil import rmtree
 import pytest
 
 from ablate import planner
+from ablate.assembly import assemble_study
 from ablate.cli import db
-from ablate.planner import assemble_study
 from ablate.pruning import KEPT_DAYS, Pruned, prune
 from results.database import control, queue
 from results.database import engine as engine_module

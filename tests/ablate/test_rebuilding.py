@@ -10,7 +10,7 @@ import pytest
 
 import results
 from ablate import rebuilding
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from ablate.rebuilding import OutdatedRun, rebuild
 from ablate.runspec import RunSpec
 from ablate.study_files import find_study

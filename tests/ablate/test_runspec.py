@@ -49,7 +49,7 @@ def test_every_determinant_changes_the_identity(change: dict[str, object]) -> No
 @given(st.text(), st.integers(min_value=0))
 def test_the_texts_of_an_arm_are_those_of_its_runs(game: str, seed: int) -> None:
     own = replace(SPEC, game=game, seed=seed)
-    texts = ArmTexts(replace(SPEC, proofs={"random_shift": ("shifted", 0.0)}))
+    texts = ArmTexts.of(replace(SPEC, proofs={"random_shift": ("shifted", 0.0)}))
     assert texts.identity(game, seed) == own.identity
     proved = replace(own, proofs={"random_shift": ("shifted", 0.0)})
     assert texts.specification(game, seed) == proved.to_json()

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import text
 
 from ablate import health, planner, processes, scheduler
+from ablate.assembly import assemble_study
 from ablate.devices import Device, Devices, Slots
 from ablate.disk import RESERVE_BYTES, DiskGuard
 from ablate.placement import Placement
-from ablate.planner import assemble_study
 from ablate.progress import View
 from ablate.scheduler import Outcome, Scheduler, SchedulerError
 from ablate.signals import listening

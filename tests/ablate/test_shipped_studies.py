@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.planner import assemble_study, existing_database, make_plan
+from ablate.assembly import assemble_study
+from ablate.planner import existing_database, make_plan
 from ablate.study_files import find_study, listed_studies
 from agents.modifications import REGISTRY
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ablate import planner
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from ablate.progress import RunInHand
 from ablate.standing import Standing, last_line
 from ablate.study import parse_study

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 import ablate
 from ablate import planner, worker
+from ablate.assembly import assemble_study
 from ablate.disk import RESERVE_BYTES, DiskGuard
-from ablate.planner import assemble_study
 from ablate.processes import worker_environment
 from agents.training.reports import Progress
 from results.database import queue, reading

@@ -23,7 +23,7 @@ import psutil
 from sqlalchemy import text
 
 from ablate import planner
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from ablate.study import parse_study
 from results.database import control, reading
 from results.database.engine import open_database, read

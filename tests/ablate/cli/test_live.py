@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from ablate import planner
+from ablate.assembly import assemble_study
 from ablate.cli import live
-from ablate.planner import assemble_study
 from results.database import queue, reading
 
 PICTURES = "\x1b[2K"  # a line that is drawn anew is cleared first

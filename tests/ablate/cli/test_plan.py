@@ -186,11 +186,11 @@ def test_a_plan_of_designs_without_a_matrix_says_nothing_about_it(ablate, write_
     assert "not defined" not in said
 
 
-WITHOUT_FRAMES = """
+WITHOUT_LARGE_LIBRARIES = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name in ("pandas", "scipy.stats", "scipy.optimize"):
+        if name in ("torch", "pandas", "scipy.stats", "scipy.optimize"):
             raise ImportError(f"{name} must not be imported here")
 sys.meta_path.insert(0, Refuse())
 from ablate.cli.main import run
@@ -198,12 +198,15 @@ run()
 """
 
 
-def test_a_plan_of_queued_runs_waits_for_no_library_of_tables(ablate, write_study, tmp_path):
-    """Half of its time would be their import."""
+def test_a_plan_of_queued_runs_waits_for_no_large_library(
+    ablate, write_study, tmp_path, monkeypatch
+):
+    """Most of its time would be their import."""
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
     study = str(write_study())
     assert ablate("submit", study).exit_code == 0
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FRAMES, "plan", study],
+        [sys.executable, "-c", WITHOUT_LARGE_LIBRARIES, "plan", study],
         cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ},
     )  # fmt: skip
     assert "16 queued" in done.stdout

@@ -11,7 +11,7 @@ import pytest
 
 import ablate as package
 from ablate import planner
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from results.database import queue
 from results.database.records import EpisodeRow
 from results.figures.drawn import write_whole

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from ablate import planner
+from ablate.assembly import assemble_study
 from ablate.cli import status_text
-from ablate.planner import assemble_study
 from results.database import queue, reading
 from results.database.engine import write
 from results.database.records import CheckpointRow

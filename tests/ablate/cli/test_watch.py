@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ablate import planner
-from ablate.planner import assemble_study
+from ablate.assembly import assemble_study
 from results.database import queue
 from results.database.attempts import AttemptWriter
 
