@@ -18,8 +18,8 @@ class PlannedArm:
         texts: Identity and specification of its runs.
         updates: How many updates its budget pays for.
         memory_bytes: Memory that one run takes at most, by game.
-        seconds: What one run should take on an idle core of this machine, by game: arithmetic,
-            for the time before anything has been measured.
+        seconds: What one run should take on an idle core, by game: arithmetic, with the rate of
+            products that was measured when the arm was put together.
     """
 
     record: ArmRecord
@@ -90,7 +90,12 @@ class Assembly:
 
 @dataclass(frozen=True)
 class AssembledStudy(Assembly):
-    """A study whose arms are all agents: what is submitted, and what a plan shows."""
+    """A study whose arms are all agents: what is submitted, and what a plan shows.
+
+    Attributes:
+        file: Where it comes from, for messages.
+        runs: In the order in which they should run.
+    """
 
     file: StudyFile
     runs: tuple[RunRecord, ...]

@@ -48,7 +48,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
     arms: dict[str, PlannedArm] = {}
     undefined: list[UndefinedArm] = []
     for arm in grid.arms(effective):
-        found = build_arm(resolution, arm)
+        found = _build_arm(resolution, arm)
         if isinstance(found, UndefinedArm):
             undefined.append(found)
         else:
@@ -68,7 +68,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
         messages=(
             *resolution.messages,
             *_absent_levels(effective, levels, records),
-            *about_undefined(effective, undefined),
+            *_about_undefined(effective, undefined),
             *_about_references(study.games, declared),
         ),
         file=file,
@@ -76,7 +76,7 @@ def assemble_study(file: StudyFile) -> AssembledStudy:
     )
 
 
-def build_arm(
+def _build_arm(
     resolution: Resolution, arm: grid.Arm
 ) -> tuple[Parts, tuple[Modification, ...]] | UndefinedArm:
     """The parts of an arm's agent and its modifications, or why there is no such agent.
@@ -95,7 +95,7 @@ def build_arm(
     return parts, modifications
 
 
-def about_undefined(study: Study, undefined: Sequence[UndefinedArm]) -> Iterator[str]:
+def _about_undefined(study: Study, undefined: Sequence[UndefinedArm]) -> Iterator[str]:
     """A message per reason why cells are no agents, and what it costs."""
     crossed = [design for design in study.designs if design not in grid.NAMED]
     for reason in dict.fromkeys(one.reason for one in undefined):

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import psutil
 
+from agents import host_memory
+
 CPU = "cpu"
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -187,14 +189,13 @@ def _allowed_cores() -> int | None:
 
 
 def _cpu() -> Device:
-    memory = psutil.virtual_memory()
     return Device(
         name=CPU,
         visible="",
-        model=_cpu_model(),
+        model=cpu_model(),
         driver=None,
-        total_bytes=memory.total,
-        free_bytes=memory.available,
+        total_bytes=host_memory.total_bytes(),
+        free_bytes=host_memory.free_bytes(),
         used_bytes=_Resident(),
     )
 
@@ -215,7 +216,8 @@ class _Resident(Mapping[int, int]):
         return len(psutil.pids())
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The name of the processor."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -42,7 +42,6 @@ def code_here() -> CodeRecord:
     )
 
 
-@cache
 def sources_sha256() -> str:
     """sha256 of the source files of this program, as they are now on the disk."""
     root, digest = _root(), hashlib.sha256()
@@ -88,10 +87,9 @@ def _root() -> Path:
     return Path(ablate.__file__).resolve().parents[1]
 
 
-@cache
 def _source_files(root: Path) -> tuple[Path, ...]:
     found = [path for room in ROOMS for path in sorted((root / room).rglob("*"))]
-    return tuple(path for path in found if path.suffix in SOURCES)
+    return tuple(path for path in found if path.suffix in SOURCES and path.is_file())
 
 
 @cache

@@ -3,7 +3,7 @@
 An update takes time for its products, for the numbers that its layers give (activations, casts,
 normalisations, losses: bound by memory), and for calling torch some thousands of times, whatever
 the size. The constants are those of one thread of a server's processor; only the rate of products
-is measured where the plan is made. What modifications add is counted (agents/counting.py).
+is measured, when a study is put together. What modifications add is counted (agents/counting.py).
 """
 
 import time

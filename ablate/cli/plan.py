@@ -82,8 +82,8 @@ def plan(
     """Show what a study would run and how long it may take.
 
     The database is only read, and what it holds already is not run again. Every arm's agent is
-    put together, so a study that cannot run is refused here. That is done once for a study file,
-    the code and the machine: it is kept in the user's folder of caches.
+    put together, so a study that cannot run is refused here. What comes of that is kept for a
+    day in the user's folder of caches (or where ABLATE_CACHE says), which may be deleted.
     """
     from ablate.cli.output import print_json, show
     from ablate.cli.plan_text import plan_json, plan_tables

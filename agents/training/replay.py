@@ -6,17 +6,15 @@ episodes of at least `length` steps can be sampled, each with equal probability;
 dropped.
 """
 
-import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents import host_memory
 from agents.config import AgentConfig
 from agents.dreamer.world_model import Batch
 from agents.execution.devices import sent
@@ -28,10 +26,6 @@ from agents.training.split import is_validation
 
 BYTES_BESIDE = 13  # of a row: action int64, reward float32, is_terminal bool
 SHARE_OF_DEVICE = 0.5  # of an accelerator's free memory that a replay may take
-
-
-CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-CONTAINER_TAKEN = Path("/sys/fs/cgroup/memory.current")
 
 
 class ReplayTooLargeError(Exception):
@@ -289,19 +283,10 @@ def _place(size: int, device: torch.device) -> torch.device:
     """
     if device.type == "cuda" and size <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return device
-    available = min(psutil.virtual_memory().available, _left_to_the_container())
+    available = host_memory.free_bytes()
     if size > available:
         raise ReplayTooLargeError(
             f"the replay of this run takes {size / 1e9:.2f} GB and {available / 1e9:.2f} GB of "
             "memory are free: lower env_frames, or run fewer workers side by side"
         )
     return torch.device("cpu")
-
-
-def _left_to_the_container() -> float:
-    """Bytes up to the limit of this process's container; infinity where there is none."""
-    try:
-        limit, taken = (int(path.read_text()) for path in (CONTAINER_LIMIT, CONTAINER_TAKEN))
-    except (OSError, ValueError):  # no such file, or the word "max"
-        return math.inf
-    return float(limit - taken)

@@ -1,6 +1,8 @@
-import json
+import itertools
 import math
+import os
 import platform
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from ablate.kept import assembled_before, assembled_now
 from ablate.study import StudyError
 from ablate.study_files import find_study
 from results.database.engine import read
+from results.database.provenance import PackagesRecord
 from results.database.schema import Run
 
 PAD_AT_4 = ("pad = 3", "pad = 4")
@@ -71,11 +74,11 @@ def test_a_study_that_changed_is_put_together(parsed, put_together) -> None:
     ("where", "what", "value"),
     [
         (kept, "sources_sha256", lambda: "of other sources"),
-        (kept, "_libraries", lambda: iter(["torch-0.4.dist-info"])),
+        (kept, "packages_here", lambda: PackagesRecord("of others", "3.11", "torch==0.4")),
         (platform, "node", lambda: "another machine"),
-        (kept.sys, "version", "2.7"),
+        (kept, "cpu_model", lambda: "another processor"),
     ],
-    ids=["sources", "libraries", "machine", "python"],
+    ids=["sources", "libraries", "machine", "processor"],
 )
 def test_whatever_else_decides_it_makes_it_new(
     parsed, put_together, monkeypatch, where, what, value
@@ -86,30 +89,41 @@ def test_whatever_else_decides_it_makes_it_new(
     assert put_together == ["mini", "mini"]
 
 
-def test_a_library_that_is_updated_counts(parsed, put_together, monkeypatch, tmp_path) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "emulator-1.0.dist-info").mkdir()
+@pytest.mark.parametrize("hours", [-25, 25])
+def test_a_forecast_stands_for_a_day(parsed, put_together, cache, hours: int) -> None:
     assembled_now(parsed())
-    assembled_before(parsed())
-    assert len(put_together) == 1
-    (tmp_path / "emulator-1.0.dist-info").rename(tmp_path / "emulator-1.1.dist-info")
-    assembled_before(parsed())
-    assert len(put_together) == 2
+    for age, expected in ((0.9 * hours, 1), (hours, 2)):
+        then = time.time() - 3600 * age
+        os.utime(cache / "study_mini.json", (then, then))
+        assembled_before(parsed())
+        assert len(put_together) == expected
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"words"', "{}", "\0"])
-def test_a_damaged_file_costs_nothing_but_time(parsed, put_together, cache, text: str) -> None:
-    assembled = assembled_now(parsed())
-    (cache / "study_mini.json").write_text(text)
-    assert assembled_before(parsed()) == assembled
+def test_sources_that_change_meanwhile_keep_nothing(parsed, put_together, monkeypatch) -> None:
+    states = itertools.count()
+    monkeypatch.setattr(kept, "sources_sha256", lambda: f"state {next(states)}")
+    assembled_now(parsed())
+    monkeypatch.setattr(kept, "sources_sha256", lambda: "state 1")
+    assembled_before(parsed())
     assert put_together == ["mini", "mini"]
 
 
-def test_an_incomplete_file_costs_nothing_but_time(parsed, put_together, cache) -> None:
+DAMAGES = {
+    "nothing is left": lambda text: "",
+    "half of it is left": lambda text: text[: len(text) // 2],
+    "other words": lambda text: "\0[" * 200_000,
+    "another number": lambda text: text.replace('"updates": ', '"updates": 1'),
+    "no game": lambda text: text.replace('"Assault": ', '"Asault": '),
+    "an arm less": lambda text: text.replace('"full"', '"fool"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_costs_nothing_but_time(parsed, put_together, cache, damage) -> None:
     assembled = assembled_now(parsed())
-    values = json.loads((cache / "study_mini.json").read_text())
-    del values["assembly"]["arms"]["full"]["texts"]
-    (cache / "study_mini.json").write_text(json.dumps(values))
+    before = (cache / "study_mini.json").read_text()
+    (cache / "study_mini.json").write_text(damage(before))
+    assert (cache / "study_mini.json").read_text() != before
     assert assembled_before(parsed()) == assembled
     assert put_together == ["mini", "mini"]
 
@@ -129,14 +143,19 @@ def test_what_is_refused_is_not_kept(parsed, cache) -> None:
     assert not cache.exists()
 
 
-def test_the_database_gets_nothing_that_was_kept(ablate, write_study, engine, cache) -> None:
+def test_the_database_gets_nothing_that_was_kept(
+    ablate, write_study, engine, cache, monkeypatch
+) -> None:
     path = str(write_study())
     assert ablate("plan", path).exit_code == 0
-    text = (cache / "study_mini.json").read_text()
-    (cache / "study_mini.json").write_text(
-        text.replace('"agent_version\\":1', '"agent_version\\":9')
-    )
-    assert '"agent_version\\":9' in (cache / "study_mini.json").read_text()
+    monkeypatch.setattr(kept, "_check", lambda conditions, text: "anything goes")
+    file = cache / "study_mini.json"
+    kept_text = file.read_text().partition("\n")[2]
+    true, false = '"agent_version\\":1', '"agent_version\\":9'
+    assert true in kept_text
+    file.write_text("anything goes\n" + kept_text.replace(true, false))
+    specification = assembled_before(find_study(path)).runs[0].specification
+    assert '"agent_version":9' in specification
     assert ablate("submit", path).exit_code == 0
     with read(engine) as session:
         specifications = session.scalars(select(Run.specification)).all()
