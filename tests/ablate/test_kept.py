@@ -103,7 +103,7 @@ def test_sources_that_change_meanwhile_keep_nothing(parsed, put_together, monkey
     states = itertools.count()
     monkeypatch.setattr(kept, "sources_sha256", lambda: f"state {next(states)}")
     assembled_now(parsed())
-    monkeypatch.setattr(kept, "sources_sha256", lambda: "state 1")
+    monkeypatch.setattr(kept, "sources_sha256", lambda: "state 0")
     assembled_before(parsed())
     assert put_together == ["mini", "mini"]
 
