@@ -24,6 +24,7 @@ from results.database import reading
 from results.database.engine import open_database
 from results.statistics.contrasts import ADD_ONE_IN, LEAVE_ONE_OUT
 from results.statistics.findings import study_findings
+from results.statistics.intervals import contrast
 from results.statistics.ols import AVERAGED
 from results.statistics.options import Options
 from results.statistics.study_data import load
@@ -207,32 +208,60 @@ def resets_of(spec):
     return asked
 
 
-def test_the_effects_on_catch_in_the_readme_are_those_of_the_database(tmp_path):
-    readme = (ROOT / "README.md").read_text().replace("−", "-")
-    copy = tmp_path / "copy.sqlite"
-    copy.write_bytes((REFERENCE / "catch_ablation.sqlite").read_bytes())
-    found = study_findings(load(open_database(copy), "catch_ablation"), Options())
-    kinds = (ADD_ONE_IN, LEAVE_ONE_OUT, AVERAGED)
-    for toggle in ("ratio", "resets", "shift"):
-        effects = {
-            one.kind: one.estimate
-            for one in found.effects
-            if one.name == toggle and one.scope == "Catch"
-        }
-        cells = [f"{e.value:.2f} ± {e.high - e.value:.2f}" for e in map(effects.get, kinds)]
-        assert f"| {toggle} | {' | '.join(cells)} |" in readme
-    for arm in found.scores.arms:
-        returns = ", ".join(f"{mean:.2f}" for mean in found.scores.returns(arm, "Catch"))
-        assert f"| {returns} |" in readme
+IN_THE_README = (
+    ("catch_ablation", "Catch", ".2f"),
+    ("atari_cpu_ratio_by_resets", "CrazyClimber", ",.0f"),
+)
+
+
+@pytest.fixture
+def findings(tmp_path):
+    """What a study says that has a database of its name."""
+
+    def make(study):
+        copy = tmp_path / "copy.sqlite"
+        copy.write_bytes((REFERENCE / f"{study}.sqlite").read_bytes())
+        return study_findings(load(open_database(copy), study), Options())
+
+    return make
+
+
+def plus_minus(estimate):
+    """As the pages write it."""
+    return f"{estimate.value:z.2f} ± {estimate.high - estimate.value:.2f}"
+
+
+@pytest.mark.parametrize(("study", "game", "digits"), IN_THE_README)
+def test_the_scores_in_the_readme_are_those_of_the_database(study, game, digits, findings):
+    readme, scores = (ROOT / "README.md").read_text().replace("−", "-"), findings(study).scores
+    for arm in scores.arms:
+        returns = "; ".join(f"{mean:{digits}}" for mean in scores.returns(arm, game))
+        seeds = scores.hns(arm, game)
+        mean = plus_minus(contrast([seeds], [1], ci=0.95, alone=scores.alone))
+        assert f"{mean if np.ptp(seeds) else 'all seeds equal'} | {returns} |" in readme
+
+
+@pytest.mark.parametrize(("study", "game", "digits"), IN_THE_README)
+def test_the_effects_in_the_readme_are_those_of_the_database(study, game, digits, findings):
+    readme, found = (ROOT / "README.md").read_text().replace("−", "-"), findings(study)
+    effects = {(one.name, one.kind): one.estimate for one in found.effects if one.scope == game}
+    toggles = {name for name, _ in effects}
+    assert len(toggles) >= 2
+    for toggle in toggles:
+        kinds = (ADD_ONE_IN, LEAVE_ONE_OUT, AVERAGED)
+        cells = " | ".join(plus_minus(effects[toggle, kind]) for kind in kinds)
+        assert f"| {toggle} | {cells} |" in readme
     (pair,) = (
         one
         for one in found.interactions
         if (one.first, one.second, one.background) == ("ratio", "resets", "base")
-        and one.scope == "Catch"
+        and one.scope == game
     )
-    assert f"{pair.estimate.value:.2f} more than the sum" in readme
     low, high, p = pair.simultaneous_low, pair.simultaneous_high, pair.p_holm
-    assert f"{low:.2f} to {high:.2f}, Holm p = {p:.3f})" in " ".join(readme.split())
+    words, value = " ".join(readme.split()), pair.estimate.value
+    sum_of_both = f"{abs(value):.2f} {'more' if value > 0 else 'less'} than the sum"
+    assert f"ratio and resets together give {sum_of_both}" in words
+    assert f"{low:.2f} to {high:.2f}, Holm p = {p:.3f})" in words
 
 
 def test_the_effects_of_the_algorithms_are_those_of_the_database(tmp_path):

@@ -41,6 +41,28 @@ def test_the_recorded_runs_of_crazy_climber_are_the_ratio_arm_of_the_factorial(
     assert {run.run.arm for run in plan.runs if not run.to_do} == {"base+ratio"}
 
 
+@pytest.mark.parametrize(
+    ("database", "study"),
+    [
+        ("smoke", "smoke"),
+        ("catch_ablation", "catch_ablation"),
+        ("catch_ablation", "catch_algorithms"),
+        ("catch_ablation", "catch_modifications"),
+        ("catch_ablation", "catch_bf16"),
+        ("cpu_small", "cpu_small_assault_pong"),
+        ("cpu_small", "cpu_small_paper_settings"),
+        ("atari_cpu_ratio_by_resets", "atari_cpu_ratio_by_resets"),
+    ],
+)
+def test_the_recorded_runs_are_those_that_the_study_asks_for_now(
+    database: str, study: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(ROOT / "results" / "reference" / f"{database}.sqlite", copy)
+    plan = make_plan(assemble_study(find_study(study)), existing_database(f"sqlite:///{copy}"))
+    assert plan.counts["done"] == len(plan.runs)
+
+
 def test_the_catch_studies_try_every_modification_beside_the_base() -> None:
     names = ("catch_ablation", "catch_algorithms", "catch_modifications")
     studies = [find_study(name).study for name in names]
