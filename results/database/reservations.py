@@ -6,6 +6,7 @@ too: schedulers that start workers at the same moment do not count on the same r
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,10 @@ from results.database.clock import Clock, utc_now
 from results.database.engine import read, write
 from results.database.processes import ProcessRecord, process_is_alive, process_started_at
 from results.database.schema import Reservation
+
+ID_BITS = 62
+"""Of an id that is drawn: SQLite would give the id of a deleted row to the next one, and a slot
+that is given back late would be somebody else's."""
 
 SETTLED_SECONDS = 120
 """After which a worker whose memory cannot be looked at is taken to have allocated all of it."""
@@ -124,6 +129,7 @@ def reserve(
         row = (
             insert(Reservation)
             .values(
+                id=secrets.randbits(ID_BITS),
                 machine=holder.machine,
                 device=place.device,
                 slot=slot,

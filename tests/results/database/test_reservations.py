@@ -55,6 +55,17 @@ def test_slots_are_spread_over_devices_and_taken_once(engine):
     )
 
 
+def test_a_slot_that_is_given_back_late_is_nobody_elses(engine):
+    """A scheduler reserves for a new worker before it sees that an earlier one has ended."""
+    ended = book(engine, [place()], pid=101)
+    living = book(engine, [place()], pid=102, is_alive=lambda pid, started_at: pid != 101)
+    assert (living.device, living.slot) == (ended.device, ended.slot)
+    give_back(engine, ended.id)
+    full = book(engine, [place(slots=1)], pid=103)
+    assert isinstance(full, Full)
+    assert full.reasons["cuda:0"] == "1 of 1 slots are taken (processes 102)"
+
+
 def test_a_slot_that_was_given_back_is_taken_again(engine):
     first, second = (book(engine, [place()]) for _ in range(2))
     give_back(engine, first.id)
