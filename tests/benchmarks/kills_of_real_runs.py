@@ -133,7 +133,10 @@ def main(kills: int = 20, seconds: int = 30, seed: int = 0) -> int:
                 break
             if process.poll() is not None:
                 process = started(hit)
-            victim = rng.choice(processes_on(hit))
+            victims = processes_on(hit)
+            if not victims:  # all of them are on their way out
+                continue
+            victim = rng.choice(victims)
             with suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 killed["scheduler" if victim == process.pid else "worker"] += 1
