@@ -1,4 +1,4 @@
-"""The planner: asks the database what exists of an assembled study, and estimates the time."""
+"""The planner: what exists of an assembled study, how long the rest takes, and submitting it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
