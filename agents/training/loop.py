@@ -239,6 +239,7 @@ def train(
             if ticker.due():
                 yield Progress(clock.env_frames, clock.updates, clock.phase)
             event = following(recipe, result)
+        yield watch.report(clock)
     finally:
         environments.close()
 
@@ -250,10 +251,13 @@ class Reporter:
         self._run, self._observer, self._watch = run, observer, watch
         self._metrics = Pace(budget, run.clock, METRIC_REPORTS)
         self._probes = Pace(budget, run.clock, PROBES)
-        self._prefilled = run.clock.prefilled
+        self._prefilled, self._end = run.clock.prefilled, budget.env_frames
 
     def due(self) -> Iterator[Metrics | Timing]:
-        """Yields where the prefill has ended, means and times, and plasticity."""
+        """Yields where the prefill has ended, means and times, and plasticity.
+
+        At the end of the budget no times: the final evaluation is still to come, and counts.
+        """
         clock = self._run.clock
         if self._prefilled is None and clock.prefilled is not None:
             self._prefilled = clock.prefilled
@@ -263,7 +267,8 @@ class Reporter:
             yield from self._run.learner.report(clock)
             values = counts(clock, self._run.agent.config)
             yield Metrics(clock.env_frames, clock.updates, values)
-            yield self._watch.report(clock)
+            if clock.env_frames < self._end:
+                yield self._watch.report(clock)
         if self._probes.due(clock) and clock.updates:
             with self._watch("probe"):
                 plasticity = self._observer.plasticity(clock)

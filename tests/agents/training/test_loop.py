@@ -87,7 +87,7 @@ def test_evaluations_come_on_the_grid_and_the_final_one_last(reports):
         (1200, True),
     ]
     assert told(reports)[-2] is evaluations[-1]
-    assert isinstance(reports[-1], Dreams | Progress)
+    assert isinstance(reports[-1], Timing)
     assert [len(e.episodes) for e in evaluations] == [1, 1, 2]
     assert [episode.episode for episode in evaluations[-1].episodes] == [0, 1]
     assert all(episode.truncated for e in evaluations for episode in e.episodes)
@@ -196,6 +196,13 @@ def test_seconds_are_told_by_phase_and_add_up_to_no_more_than_the_time_that_pass
             seconds[name] = seconds.get(name, 0.0) + value
     phases = {name for name in seconds if name.startswith("seconds/")}
     assert {f"seconds/{p}" for p in ("collect", "world_model", "behaviour", "evaluate")} <= phases
+
+
+def test_the_seconds_of_the_final_evaluation_are_told_too(reports):
+    *_, last = reports
+    assert isinstance(last, Timing)
+    assert last.env_frames == BUDGET.env_frames
+    assert last.values["seconds/evaluate"] > 0
 
 
 def test_dreams_follow_every_evaluation(reports):
