@@ -13,15 +13,22 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from agents.config import AgentConfig
 from agents.dreamer import products
-from agents.dreamer.convolutions import by_phases, channels_last, next_to_pixels, transposed
+from agents.dreamer.activation import elu
+from agents.dreamer.convolutions import (
+    channels_last,
+    doubled,
+    doubled_by_phases,
+    halved,
+    next_to_pixels,
+    patches,
+)
 from agents.dreamer.products import Linear
 from agents.observation import Observation
-from agents.precision import at_least_fp32, product_dtype
+from agents.precision import at_least_fp32
 
 ENCODER_KERNEL = 4
 DECODER_KERNELS: Mapping[int, tuple[int, ...]] = {
@@ -62,9 +69,18 @@ def linear(inputs: int, outputs: int, generator: torch.Generator) -> Linear:
     return layer
 
 
-def convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
-    """A Glorot-initialised convolution of stride 2 without padding, in channels-last memory."""
-    layer: nn.Conv2d = skip_init(nn.Conv2d, inputs, outputs, kernel, stride=2)
+class Convolution(nn.Conv2d):
+    """A convolution of stride 2 without padding; what is to be known of it is in `halved`."""
+
+    def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
+        """Reads images in channels-last memory, and leaves such."""
+        assert self.bias is not None
+        return halved(x, self.weight, self.bias)
+
+
+def convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> Convolution:
+    """A Glorot-initialised one, in channels-last memory."""
+    layer: Convolution = skip_init(Convolution, inputs, outputs, kernel, stride=2)
     _initialise(layer, generator)
     return layer
 
@@ -92,7 +108,7 @@ class MLP(nn.Module):
         *hidden, last = self.layers
         rows = x.flatten(0, -2)  # what is changed in place is then no view, which costs copies
         for layer in hidden:
-            rows = F.elu(layer(rows), inplace=True)
+            rows = elu(layer(rows), inplace=True)
         return torch.unflatten(at_least_fp32(last(rows)), 0, x.shape[:-1])
 
 
@@ -129,7 +145,7 @@ class Encoder(nn.Module):
         if x.ndim == 4:
             x = channels_last(x)
         for layer in self.layers:
-            x = F.elu(layer(x), inplace=True)
+            x = elu(layer(x), inplace=True)
         if x.ndim == 4:
             x = x.permute(0, 2, 3, 1)
         return at_least_fp32(x.reshape(len(x), self.outputs))
@@ -162,13 +178,10 @@ class LastConvolution(nn.Module):
 
     def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs 2 2"]:
         """Reads images in channels-last memory, and leaves such."""
-        x, weight = x.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
-        k = ENCODER_KERNEL
-        patches = torch.stack(
-            [x[:, i : i + k, j : j + k] for i in (0, 2) for j in (0, 2)], 1
-        )  # [N, 4, k, k, inputs]
-        flat = products.linear(patches.flatten(2), weight.flatten(1), self.bias)
-        return torch.unflatten(flat, 1, (2, 2)).permute(0, 3, 1, 2)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)
+        seen = patches(x, ENCODER_KERNEL, 2).flatten(3).flatten(0, 2)
+        pixels = products.linear(seen, weight, self.bias)
+        return torch.unflatten(pixels, 0, (len(x), 2, 2)).permute(0, 3, 1, 2)
 
 
 class FirstTransposed(nn.Module):
@@ -204,7 +217,7 @@ class MiddleTransposed(nn.Module):
 
     def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
         """More than doubles the resolution: H = 2 (h - 1) + kernel."""
-        return transposed(x, self.weight, self.bias)
+        return doubled(x, self.weight, self.bias)
 
 
 class LastTransposed(nn.Module):
@@ -224,9 +237,7 @@ class LastTransposed(nn.Module):
 
     def forward(self, x: Float[Tensor, "N inputs h w"]) -> Float[Tensor, "N outputs H W"]:
         """Doubles the resolution: H = 2 (h - 1) + kernel."""
-        weight = self.weight.to(product_dtype(self.weight))
-        image = by_phases(x, weight)
-        return image + self.bias[:, None, None]
+        return doubled_by_phases(x, self.weight, self.bias)
 
 
 class Decoder(nn.Module):
@@ -251,7 +262,7 @@ class Decoder(nn.Module):
         *hidden, last = self.layers
         x = feat.flatten(0, -2)
         for layer in hidden:
-            x = F.elu(layer(x), inplace=True)
+            x = elu(layer(x), inplace=True)
         observation = at_least_fp32(last(x))
         return observation.view(*feat.shape[:-1], *self.shape)
 

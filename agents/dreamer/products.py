@@ -52,6 +52,13 @@ def by_onednn(device: torch.device) -> bool:
     return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def sum_of_rows(x: Float[Tensor, "N width"]) -> Float[Tensor, " width"]:
+    """Adds up rows. In bf16 a product with ones is faster, unless it has a single column."""
+    if x.dtype != torch.bfloat16 or x.shape[1] == 1:
+        return x.sum(0)
+    return (x.new_ones(1, len(x)) @ x)[0]
+
+
 def _laid_out(weight: Tensor, rows: int) -> Tensor:
     laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     return laid_out
@@ -79,7 +86,7 @@ class _Linear(torch.autograd.Function):
             turned = g.t().contiguous() if x.shape[1] >= MANY_COLUMNS else g.t()
             to_weight = (turned @ x).to(weight.dtype)
         if ctx.has_bias and ctx.needs_input_grad[2]:
-            to_bias = (g.new_ones(1, len(g)) @ g)[0].to(weight.dtype)
+            to_bias = sum_of_rows(g).to(weight.dtype)
         return to_x, to_weight, to_bias, None
 
 

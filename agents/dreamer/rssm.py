@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from agents.config import AgentConfig
 from agents.dreamer import products
+from agents.dreamer.activation import elu
 from agents.dreamer.deferred import DeferredLinear
 from agents.dreamer.distributions import one_hot_sample, straight_through_sample
 from agents.dreamer.networks import GRUCell, linear
@@ -72,7 +72,7 @@ class RSSM(nn.Module):
         self, deter: Float[Tensor, "*batch deter"]
     ) -> Float[Tensor, "*batch stoch classes"]:
         """Logits of p(z_t | h_t)."""
-        return self._categoricals(self.img_logits(F.elu(self.img_out(deter))))
+        return self._categoricals(self.img_logits(elu(self.img_out(deter))))
 
     def img_step(
         self,
@@ -89,7 +89,7 @@ class RSSM(nn.Module):
             uniforms: In [0, 1), one for each categorical.
             sample: Draws one-hot vectors by logits and uniforms, with or without gradient.
         """
-        x = F.elu(self.img_in(torch.cat([state.stoch, action], -1)))
+        x = elu(self.img_in(torch.cat([state.stoch, action], -1)))
         deter = self.cell(x, state.deter)
         stoch = sample(self.prior_logits(deter), uniforms).flatten(-2)
         return LatentState(stoch, deter)
@@ -153,9 +153,9 @@ class RSSM(nn.Module):
         stoch, deter = start.stoch, start.deter
         stochs, deters, logits = [], [], []
         for t in range(T):
-            x, deter = F.elu(img_in(stoch * keeps[t])), deter * keeps[t]
+            x, deter = elu(img_in(stoch * keeps[t])), deter * keeps[t]
             deter = self.cell.gates(parts(torch.cat([x, deter], -1)), deter)
-            logit = self._categoricals(obs_logits(F.elu(obs_out(deter))))
+            logit = self._categoricals(obs_logits(elu(obs_out(deter))))
             stoch = straight_through_sample(logit, draws[t]).flatten(-2)
             stochs.append(stoch)
             deters.append(deter)

@@ -5,11 +5,16 @@ from torch.nn import functional as F
 from agents.dreamer.convolutions import (
     IMAGES_PER_SUM,
     as_transposed,
-    by_phases,
     channels_last,
+    doubled,
+    doubled_by_phases,
+    halved,
     next_to_pixels,
-    transposed,
+    patches,
 )
+from agents.precision import arithmetic
+
+CPU = torch.device("cpu")
 
 
 def noise(*shape, dtype=torch.float32):
@@ -71,40 +76,90 @@ def test_sums_in_groups_are_at_least_half_again_as_exact():
 
 @pytest.mark.parametrize(("half", "outputs"), [(2, 1), (3, 1), (3, 3)])
 def test_by_phases_is_a_transposed_convolution(half, outputs):
-    x, weight = noise(2, 5, 7, 7), noise(4 * outputs, 5, half, half)
-    expected = F.conv_transpose2d(x, as_transposed(weight), stride=2)
-    torch.testing.assert_close(by_phases(x, weight), expected, rtol=1e-4, atol=1e-5)
+    x, weight, bias = noise(2, 5, 7, 7), noise(4 * outputs, 5, half, half), noise(outputs)
+    expected = F.conv_transpose2d(x, as_transposed(weight), bias, stride=2)
+    found = doubled_by_phases(x, weight, bias)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("half", "outputs"), [(2, 1), (3, 1), (3, 3)])
-def test_in_bf16_the_gradients_are_those_of_the_phases(half, outputs):
-    # both sum in fp32 over numbers that bf16 holds, and round once at the end: 2^-9 of the largest
-    found = []
-    for dtype in (torch.float32, torch.bfloat16):
-        x = noise(6, 5, 9, 9, dtype=torch.bfloat16).to(dtype).requires_grad_()
-        weight = noise(4 * outputs, 5, half, half, dtype=torch.bfloat16).to(dtype).requires_grad_()
-        image = by_phases(x.contiguous(memory_format=torch.channels_last), weight)
-        gradients = torch.autograd.grad(
-            image, (x, weight), noise(*image.shape).bfloat16().to(dtype)
-        )
-        found.append([image.detach(), *gradients])
-    assert {value.dtype for value in found[1]} == {torch.bfloat16}
-    for exact, rounded in zip(*found, strict=True):
-        scale = float(exact.abs().max())
-        torch.testing.assert_close(rounded.float(), exact, rtol=2**-8, atol=2**-9 * scale)
+def whole_numbers(*shape):
+    """-1, 0 and 1, few of them other than 0: every sum of products is one that bf16 holds."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    numbers = torch.randint(-1, 2, shape, generator=generator)
+    return (numbers * (torch.rand(shape, generator=generator) < 0.3)).float()
 
 
-@pytest.mark.parametrize("kernel", [5, 6])
-def test_in_bf16_a_transposed_convolution_learns_what_it_learns_in_fp32(kernel):
-    # small whole numbers: every sum is one that bf16 holds, so both are exact
-    generator, size, found = torch.Generator().manual_seed(12), 2 * 3 + kernel, []
-    values = [
-        torch.randint(-1, 2, shape, generator=generator).float()
-        for shape in ((2, 3, 4, 4), (3, 2, kernel, kernel), (2,), (2, 2, size, size))
-    ]
-    for dtype in (torch.float32, torch.bfloat16):
-        x, weight, bias, gradient = (value.to(dtype) for value in values)
-        laid = gradient.contiguous(memory_format=torch.channels_last)
-        found.append(gradients(transposed, x, weight, bias, laid))
-    assert {value.dtype for value in found[1]} == {torch.bfloat16}
-    assert all(torch.equal(single, half.float()) for single, half in zip(*found, strict=True))
+CONVOLUTIONS = {
+    # ours, torch's, and the shapes of image, kernel and bias; oddly sized ones leave pixels out
+    "31 to 14 pixels": (halved, F.conv2d, (2, 3, 31, 31), (5, 3, 4, 4), 5),
+    "14 to 6 pixels": (halved, F.conv2d, (2, 3, 14, 14), (5, 3, 4, 4), 5),
+    "9 to 3 pixels of one channel": (halved, F.conv2d, (2, 1, 9, 9), (5, 1, 4, 4), 5),
+    "5 to 13 pixels": (doubled, F.conv_transpose2d, (2, 3, 5, 5), (3, 5, 5, 5), 5),
+    "13 to 30 pixels": (doubled, F.conv_transpose2d, (2, 3, 13, 13), (3, 5, 6, 6), 5),
+    "7 to 18 pixels of one channel": (doubled, F.conv_transpose2d, (2, 3, 7, 7), (3, 1, 6, 6), 1),
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_convolution_is_torchs_and_learns_as_torchs(name, precision):
+    ours, torchs, image, kernel, outputs = CONVOLUTIONS[name]
+    values = whole_numbers(*image), whole_numbers(*kernel), whole_numbers(outputs)
+    shape = torchs(*values, stride=2).shape
+    gradient = whole_numbers(*shape)
+    exact = gradients(torchs, *values, gradient, stride=2)
+    with arithmetic(precision, CPU):
+        found = gradients(ours, *values, gradient)
+    assert {value.dtype for value in found[1:]} == {torch.float32}
+    assert found[0].dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    assert all(torch.equal(one.float(), other) for one, other in zip(found, exact, strict=True))
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_in_bf16_phases_learn_what_they_learn_in_fp32(outputs):
+    values = whole_numbers(2, 5, 7, 7), whole_numbers(4 * outputs, 5, 3, 3), whole_numbers(outputs)
+    gradient = whole_numbers(2, outputs, 18, 18)
+    exact = gradients(doubled_by_phases, *values, gradient)
+    with arithmetic("bf16", CPU):
+        found = gradients(doubled_by_phases, *values, gradient)
+    assert found[0].dtype == torch.bfloat16
+    assert all(torch.equal(one.float(), other) for one, other in zip(found, exact, strict=True))
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_images_in_bf16_stay_channels_last(name):
+    ours, _, image, kernel, outputs = CONVOLUTIONS[name]
+    x = channels_last(whole_numbers(*image)).requires_grad_()
+    with arithmetic("bf16", CPU):
+        y = ours(x, whole_numbers(*kernel), whole_numbers(outputs))
+    (to_x,) = torch.autograd.grad(y.float().sum(), x)
+    for one in (y, to_x):
+        _, C, h, w = one.shape
+        assert one.stride() == (C * h * w, 1, C * w, C)
+
+
+def test_an_image_made_by_phases_may_be_changed_in_place():
+    x = noise(2, 3, 5, 5).requires_grad_()
+    with arithmetic("bf16", CPU):
+        y = doubled(channels_last(x), noise(3, 5, 6, 6), noise(5))
+    torch.autograd.grad(y.mul_(2.0).sum(), x)
+
+
+def test_patches_are_what_a_convolution_sees():
+    x, k, size = noise(2, 3, 9, 9), 4, 3
+    found = patches(channels_last(x), k, size).unflatten(-1, (k, 3))
+    for i in range(size):
+        for j in range(size):
+            window = x[:, :, 2 * i : 2 * i + k, 2 * j : 2 * j + k]
+            assert torch.equal(found[:, i, j].permute(0, 3, 1, 2), window)
+
+
+def test_what_patches_share_is_added_up():
+    x = noise(2, 3, 9, 9).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: patches(channels_last(x), 4, 3), x)
+
+
+def test_in_double_precision_torch_convolves():
+    x, weight, bias = noise(2, 3, 8, 8).double(), noise(3, 3, 4, 4).double(), noise(3).double()
+    for ours, torchs in ((halved, F.conv2d), (doubled, F.conv_transpose2d)):
+        assert torch.equal(ours(x, weight, bias), torchs(x, weight, bias, stride=2))
