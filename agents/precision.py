@@ -83,9 +83,9 @@ def product_dtype(weight: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
-def as_products_take(x: Tensor) -> Tensor:
-    """The same numbers as products would take them here and now: cast once for several layers."""
-    return x.to(product_dtype(x))
+def joined(*parts: Tensor) -> Tensor:
+    """Puts features side by side, as products take them here and now: cast first, and once."""
+    return torch.cat([part.to(product_dtype(part)) for part in parts], -1)
 
 
 def at_least_fp32(x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from agents.dreamer.products import by_onednn, sum_of_rows
+from agents.dreamer import products
 from agents.precision import product_dtype
 
 IMAGES_PER_SUM = 64
@@ -139,7 +139,7 @@ def as_transposed(
 
 
 def _in_bf16(weight: Tensor) -> bool:
-    return product_dtype(weight) == torch.bfloat16 and by_onednn(weight.device)
+    return product_dtype(weight) == torch.bfloat16 and products.by_onednn(weight.device)
 
 
 class _Halved(torch.autograd.Function):
@@ -156,7 +156,7 @@ class _Halved(torch.autograd.Function):
         (x, weight), gradient = ctx.saved_tensors, channels_last(gradient)
         doubles = ctx.needs_input_grad[0]
         to_x = _interleaved(_phases(gradient, weight), x.shape[-1]) if doubles else None
-        return to_x, _to_kernel(x, gradient, weight), sum_of_rows(_rows(gradient))
+        return to_x, _to_kernel(x, gradient, weight), products.sum_of_rows(_rows(gradient))
 
 
 _halved: Callable[..., Tensor] = _Halved.apply
@@ -178,7 +178,7 @@ class _Doubled(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (x, weight), gradient = ctx.saved_tensors, channels_last(gradient)
         to_x = F.conv2d(gradient, weight, stride=2)
-        return to_x, _to_kernel(gradient, x, weight), sum_of_rows(_rows(gradient))
+        return to_x, _to_kernel(gradient, x, weight), products.sum_of_rows(_rows(gradient))
 
 
 _doubled: Callable[..., Tensor] = _Doubled.apply
@@ -209,7 +209,8 @@ def _interleaved(phases: Float[Tensor, "N phases h w"], size: int) -> Float[Tens
     pixels = image.permute(0, 2, 3, 1)
     reached = pixels[:, : 2 * h, : 2 * w].unflatten(2, (w, 2)).unflatten(1, (h, 2))
     reached.copy_(phases.permute(0, 2, 3, 1).unflatten(-1, (2, 2, -1)).transpose(2, 3))
-    pixels[:, 2 * h :], pixels[:, :, 2 * w :] = 0, 0
+    pixels[:, 2 * h :].zero_()
+    pixels[:, :, 2 * w :].zero_()
     if image.shape[-1] > size:
         image = image[:, :, :size, :size].contiguous(memory_format=torch.channels_last)
     return image

@@ -18,7 +18,7 @@ from agents.config import AgentConfig
 from agents.dreamer.distributions import straight_through_sample
 from agents.dreamer.rssm import LatentState
 from agents.dreamer.world_model import Posteriors, WorldModel
-from agents.precision import as_products_take, casts_kept
+from agents.precision import casts_kept, joined
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ class Imagination:
         uniforms: Mapping[str, Tensor],
     ) -> Trajectory:
         state, model = self.start.state, self.world_model
-        feats, actions = [as_products_take(state.feat)], []
+        feats, actions = [joined(state.stoch, state.deter)], []
         with casts_kept():
             for latent, choice in zip(uniforms[LATENT], uniforms[ACTION], strict=True):
                 action = policy(feats[-1], choice)
                 state = step(state, action, latent)
-                feats.append(as_products_take(state.feat))
+                feats.append(joined(state.stoch, state.deter))
                 actions.append(action)
         feat = torch.stack(feats)
         reward = model.reward(feat).squeeze(-1)

@@ -28,7 +28,7 @@ from agents.dreamer.convolutions import (
 )
 from agents.dreamer.products import Linear
 from agents.observation import Observation
-from agents.precision import at_least_fp32
+from agents.precision import at_least_fp32, joined
 
 ENCODER_KERNEL = 4
 DECODER_KERNELS: Mapping[int, tuple[int, ...]] = {
@@ -302,7 +302,7 @@ class GRUCell(nn.Module):
         self, x: Float[Tensor, "N inputs"], h: Float[Tensor, "N size"]
     ) -> Float[Tensor, "N size"]:
         """Returns the next recurrent state."""
-        return self.gates(self.parts(torch.cat([x, h], -1)), h)
+        return self.gates(self.parts(joined(x, h)), h)
 
     def gates(
         self, parts: Float[Tensor, "N parts"], h: Float[Tensor, "N size"]

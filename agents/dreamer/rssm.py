@@ -26,7 +26,7 @@ from agents.dreamer.activation import elu
 from agents.dreamer.deferred import DeferredLinear
 from agents.dreamer.distributions import one_hot_sample, straight_through_sample
 from agents.dreamer.networks import GRUCell, linear
-from agents.precision import at_least_fp32
+from agents.precision import at_least_fp32, joined
 from agents.streams import Streams
 
 
@@ -89,7 +89,7 @@ class RSSM(nn.Module):
             uniforms: In [0, 1), one for each categorical.
             sample: Draws one-hot vectors by logits and uniforms, with or without gradient.
         """
-        x = elu(self.img_in(torch.cat([state.stoch, action], -1)))
+        x = elu(self.img_in(joined(state.stoch, action)))
         deter = self.cell(x, state.deter)
         stoch = sample(self.prior_logits(deter), uniforms).flatten(-2)
         return LatentState(stoch, deter)
@@ -154,7 +154,7 @@ class RSSM(nn.Module):
         stochs, deters, logits = [], [], []
         for t in range(T):
             x, deter = elu(img_in(stoch * keeps[t])), deter * keeps[t]
-            deter = self.cell.gates(parts(torch.cat([x, deter], -1)), deter)
+            deter = self.cell.gates(parts(joined(x, deter)), deter)
             logit = self._categoricals(obs_logits(elu(obs_out(deter))))
             stoch = straight_through_sample(logit, draws[t]).flatten(-2)
             stochs.append(stoch)

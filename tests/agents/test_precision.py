@@ -11,6 +11,7 @@ from agents.precision import (
     at_least_fp32,
     cast_once,
     casts_kept,
+    joined,
     product_dtype,
 )
 from agents.streams import Streams
@@ -159,3 +160,13 @@ def test_an_agent_in_bf16_acts_in_fp32(random_batch):
         state = agent.act(observation, torch.ones(3), agent.begin(3), stream="acting")
         states.append([state.action, state.latent.stoch, state.latent.deter])
     assert all(torch.equal(single, half) for single, half in zip(*states, strict=True))
+
+
+def test_features_are_joined_in_the_numbers_that_products_take():
+    first, second = torch.rand(3, 2), torch.rand(3, 4)
+    whole = torch.cat([first, second], -1)
+    assert torch.equal(joined(first, second), whole)
+    with arithmetic("bf16", CPU):
+        assert torch.equal(joined(first, second), whole.bfloat16())
+        assert torch.equal(joined(first.bfloat16(), second), whole.bfloat16())
+    assert joined(first.double(), second.double()).dtype == torch.float64
