@@ -85,7 +85,7 @@ class Cost:
         flop_per_second: What the update reached.
         limit_flop_per_second: What one large product reached.
         fraction_of_limit: The one by the other.
-        peak_memory_bytes: Of the process; on an accelerator, what its tensors took there.
+        peak_memory_bytes: Of the process; on a GPU, what it set aside for tensors there.
         seconds_per_policy_step: One observation filtered and one action chosen.
         env_steps_per_second: Agent steps of one Atari environment, random actions.
         load: Processes that wanted this machine's processors, mean of the last minute.

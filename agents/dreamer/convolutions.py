@@ -234,7 +234,7 @@ def _to_kernel(
 
 
 def patches(x: Float[Tensor, "N C h w"], k: int, size: int) -> Float[Tensor, "N H H k kC"]:
-    """What each of H x H pixels sees of an image in channels-last memory: k rows of k pixels."""
+    """What each of H x H pixels of a convolution of stride 2 sees: k rows of k pixels."""
     return _patches(x, k, size)
 
 
@@ -244,6 +244,7 @@ class _Patches(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, k: int, size: int) -> Tensor:
         ctx.shape = N, C, *_ = x.shape
+        x = channels_last(x)
         image, _, row, pixel = x.stride()
         across = (image, 2 * row, 2 * pixel, row, 1)
         return x.as_strided((N, size, size, k, k * C), across).contiguous()

@@ -4,8 +4,9 @@ Not yet run on a GPU. What is known of the traps, and what is done about each:
 
 - Gradients are accumulated on the stream where their nodes came into being: rehearsals use the
   stream of the recording, and drop their gradients.
-- Memory of a graph belongs to it. The graphs of one recorder share a pool, which is safe while
-  they are replayed on one stream and their outputs are held, as `Graphed` does.
+- Memory of a graph belongs to it, and lies in a pool of its own. In a shared one, what a later
+  graph gives may lie where an earlier one keeps what it needs in between: held or not, it would be
+  written over when that one is replayed, and a state of acting waits for that.
 - Another thread (an environment's, the one that pins memory) may call CUDA while we record:
   only calls of this thread can break a recording ("thread_local").
 - A recording that fails leaves its stream as the current one: we put that back.
@@ -30,7 +31,6 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.Stream(device)
-        self._pool = torch.cuda.graph_pool_handle()
 
     def rehearse(self, work: Callable[[], T]) -> T:
         """Does the work on the recording's stream, in the order of the current one."""
@@ -49,9 +49,7 @@ class CudaGraphs:
         """
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._stream.device)
         try:
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 result = work()
         finally:
             torch.cuda.set_stream(current)

@@ -135,7 +135,9 @@ class Collector:
 
     def _begin(self) -> _Episode:
         seed = self.streams.integer("environment", self.episodes)
-        return _Episode(self.environments.reset({0: seed}), self.agent.begin(1))
+        with self.acting.queue():
+            state = self.agent.begin(1)
+        return _Episode(self.environments.reset({0: seed}), state)
 
     def _step(self, action: int) -> EndedEpisode | None:
         step, episode = self.environments.step(np.array([action])), self._episode

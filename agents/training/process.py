@@ -67,8 +67,11 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most that this process has taken so far; on an accelerator, its tensors there."""
+    """The most that this process has taken so far; on a GPU, what it set aside for tensors.
+
+    A graph keeps what it has set aside, in use or not; libraries take half a gigabyte besides.
+    """
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -137,6 +137,8 @@ def numbers_in(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.timeout(0)
+@pytest.mark.filterwarnings(r"ignore:.*torch\.jit\..* is deprecated:DeprecationWarning")  # its own
 def test_an_update_beside_pydreamers(benchmark, capsys, request):
     set_up_process(threads=1)
     ours = Bench(Workload(size="atari"))

@@ -147,11 +147,12 @@ def test_an_image_made_by_phases_may_be_changed_in_place():
 
 def test_patches_are_what_a_convolution_sees():
     x, k, size = noise(2, 3, 9, 9), 4, 3
-    found = patches(channels_last(x), k, size).unflatten(-1, (k, 3))
-    for i in range(size):
-        for j in range(size):
-            window = x[:, :, 2 * i : 2 * i + k, 2 * j : 2 * j + k]
-            assert torch.equal(found[:, i, j].permute(0, 3, 1, 2), window)
+    for laid in (x, channels_last(x)):
+        found = patches(laid, k, size).unflatten(-1, (k, 3))
+        for i in range(size):
+            for j in range(size):
+                window = x[:, :, 2 * i : 2 * i + k, 2 * j : 2 * j + k]
+                assert torch.equal(found[:, i, j].permute(0, 3, 1, 2), window)
 
 
 def test_what_patches_share_is_added_up():

@@ -5,6 +5,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from agents.config import Budget, Protocol, agent_config
+from agents.execution.cuda import CudaGraphs
 from agents.execution.devices import executor_on
 from agents.execution.executor import Eager
 from agents.modifications import REGISTRY
@@ -51,6 +52,22 @@ def at_one_point(make_pupil, parts, precision="fp32"):
         others.append(other)
     graphed.state = graphed.agent.begin(1)
     return graphed, *others
+
+
+def test_what_a_graph_gives_stays_when_an_earlier_one_is_replayed():
+    graphs, numbers = CudaGraphs(torch.device("cuda")), torch.rand(1 << 20, device="cuda")
+
+    def with_much_in_between():
+        return (numbers * 2.0 + 1.0).sqrt().sum()
+
+    graphs.rehearse(with_much_in_between)
+    replay_first, _ = graphs.record(with_much_in_between)
+    replay_second, given = graphs.record(lambda: numbers + 1.0)
+    replay_second()
+    before = given.clone()
+    replay_first()
+    assert torch.equal(given, before)
+    assert torch.equal(given, numbers + 1.0)
 
 
 @pytest.mark.parametrize("modification", [None, *REGISTRY.values()], ids=lambda m: m and m.name)

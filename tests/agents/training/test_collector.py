@@ -1,4 +1,5 @@
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,10 +10,24 @@ from agents.config import agent_config
 from agents.dreamer.policy import ActingState
 from agents.observation import ATARI
 from agents.streams import Streams
+from agents.training.acting import AtOnce
 from agents.training.checkpoint import CheckpointError
 from agents.training.collector import Collector, mean_discounted_return
 from agents.training.environments import Step
 from agents.training.replay import Replay
+
+
+class Beside(AtOnce):
+    """Says whether what is asked for goes to the queue of acting."""
+
+    def __init__(self):
+        self.open = False
+
+    @contextmanager
+    def queue(self):
+        self.open = True
+        yield
+        self.open = False
 
 
 class ScriptedGame:
@@ -205,3 +220,17 @@ def test_a_collector_that_forgets_goes_on_from_the_zero_state(collector, monkeyp
     monkeypatch.setattr(collector.agent, "act", spy)
     collector.behaviour_step(40)
     assert calls == [(3, 1.0, 0.0)]
+
+
+def test_all_that_acting_reads_is_made_in_its_own_queue(make_agent, replay, game, monkeypatch):
+    agent, acting, seen = make_agent(seed=2), Beside(), []
+    for name in ("begin", "act"):
+        made = getattr(agent, name)
+        monkeypatch.setattr(
+            agent, name, lambda *a, _made=made, **k: seen.append(acting.open) or _made(*a, **k)
+        )
+    collector = Collector(agent, replay, game, agent.streams, acting)
+    for _ in range(7):
+        collector.behaviour_step(0)  # the sixth ends an episode
+    collector.forget()
+    assert seen == [True] * 10
