@@ -32,6 +32,7 @@ from agents.dreamer import products
 from agents.precision import product_dtype
 
 IMAGES_PER_SUM = 64
+"""Whose share of a gradient is summed at once: patches of all images would take 0.2 GB."""
 FEW_PIXELS = 6
 """Across the smaller image: up to there a product with patches is faster."""
 
@@ -227,10 +228,18 @@ def _to_kernel(
     if small.shape[-1] > FEW_PIXELS:
         to_kernel = conv2d_weight(large, weight.shape, small, stride=2)
     else:
-        seen = patches(large, k, small.shape[-1]).flatten(3).flatten(0, 2)
-        taps = _rows(small).t().contiguous() @ seen
+        groups = zip(large.split(IMAGES_PER_SUM), small.split(IMAGES_PER_SUM), strict=True)
+        taps = torch.stack([_from_patches(*group, k) for group in groups]).sum(0)
         to_kernel = taps.view(inputs, k, k, outputs).permute(0, 3, 1, 2)
     return to_kernel
+
+
+def _from_patches(
+    large: Float[Tensor, "N outputs h w"], small: Float[Tensor, "N inputs H W"], k: int
+) -> Float[Tensor, "inputs taps"]:
+    """Σ over all pixels of the smaller image: the pixel times the patch that it sees or makes."""
+    seen = patches(large, k, small.shape[-1]).flatten(3).flatten(0, 2)
+    return _rows(small).t().contiguous() @ seen
 
 
 def patches(x: Float[Tensor, "N C h w"], k: int, size: int) -> Float[Tensor, "N H H k kC"]:

@@ -92,7 +92,7 @@ def whole_numbers(*shape):
 CONVOLUTIONS = {
     # ours, torch's, and the shapes of image, kernel and bias; oddly sized ones leave pixels out
     "31 to 14 pixels": (halved, F.conv2d, (2, 3, 31, 31), (5, 3, 4, 4), 5),
-    "14 to 6 pixels": (halved, F.conv2d, (2, 3, 14, 14), (5, 3, 4, 4), 5),
+    "14 to 6 pixels": (halved, F.conv2d, (66, 3, 14, 14), (5, 3, 4, 4), 5),
     "9 to 3 pixels of one channel": (halved, F.conv2d, (2, 1, 9, 9), (5, 1, 4, 4), 5),
     "5 to 13 pixels": (doubled, F.conv_transpose2d, (2, 3, 5, 5), (3, 5, 5, 5), 5),
     "13 to 30 pixels": (doubled, F.conv_transpose2d, (2, 3, 13, 13), (3, 5, 6, 6), 5),
