@@ -32,7 +32,7 @@ TYPICAL_TASK_AGENT_STEPS = 100  # of an episode of any other task
 BYTES_OF_LIBRARIES = 430_000_000  # torch, an emulator and a database, in a worker that has trained
 ROOM_AROUND_TENSORS = 1.4  # what a process takes for each byte that its tensors take
 COPIES_OF_PARAMETERS = 4  # values, gradients and two moments
-COPIES_OF_ACTIVATIONS = 0.85  # some are there as values and gradients, some gone by the peak
+COPIES_OF_ACTIVATIONS = 0.8  # some are there as values and gradients, some gone by the peak
 
 
 def update_flops(

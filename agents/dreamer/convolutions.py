@@ -1,14 +1,14 @@
 """Convolutions in the form, and over the layout, in which they are fast and exact.
 
-All of them have stride 2: one halves the resolution of an image, its transpose doubles it, and
-each is what the other does on the way back. On a CPU three passes are made otherwise than oneDNN
+With a stride of 2 one halves the resolution of an image, its transpose doubles it, and each is
+what the other does on the way back. On a CPU three passes are made otherwise than oneDNN
 makes them (milliseconds of one thread, 800 images, in bf16 unless said):
 
 - Doubling by phases, in bf16. Output pixel 2 q + a receives the inputs q − m through the taps
   2 m + a, so the four phases of the output are plain convolutions at the input's resolution, with
   kernels of half the size: 55 instead of 80 (96 channels of 13 x 13 to 48 of 30 x 30).
-- The gradient of a kernel where the smaller image has few pixels, as one product with patches of
-  the larger one: 50 instead of 105 (192 channels of 5 x 5, 96 of 13 x 13), in fp32 170 for 250.
+- The gradient of a kernel where the smaller image has few pixels, as products with patches of the
+  larger one: 50 instead of 105 (192 channels of 5 x 5, 96 of 13 x 13), in fp32 170 for 250.
 - The gradient of a transposed convolution's bias, as a sum of its own: oneDNN, which adds it up
   number by number, takes 330 more with it than without it, in fp32 310 and the sum 22.
 
@@ -32,7 +32,7 @@ from agents.dreamer import products
 from agents.precision import product_dtype
 
 IMAGES_PER_SUM = 64
-"""Whose share of a gradient is summed at once: patches of all images would take 0.2 GB."""
+"""Whose share of a gradient is one sum: of fewer terms, and patches of all would take 0.2 GB."""
 FEW_PIXELS = 6
 """Across the smaller image: up to there a product with patches is faster."""
 
@@ -97,7 +97,7 @@ def halved(
     """A convolution of stride 2, H = (h − k) // 2 + 1, over channels-last memory."""
     if not _in_bf16(weight):
         return F.conv2d(x, weight, bias, stride=2)
-    return _halved(*(each.to(torch.bfloat16) for each in (x, weight, bias)))
+    return _halved(x.to(torch.bfloat16), weight, bias)
 
 
 def doubled(
@@ -109,7 +109,7 @@ def doubled(
     dtype = product_dtype(weight)
     if weight.device.type != "cpu" or dtype == torch.float64:
         return F.conv_transpose2d(x, weight, bias, stride=2)
-    return _doubled(*(each.to(dtype) for each in (x, weight, bias)))
+    return _doubled(x.to(dtype), weight, bias)
 
 
 def doubled_by_phases(
@@ -117,7 +117,7 @@ def doubled_by_phases(
     weight: Float[Tensor, "phases inputs half half"],
     bias: Float[Tensor, " outputs"],
 ) -> Float[Tensor, "N outputs H W"]:
-    """The same with k = 2 half, given the kernels of the phases.
+    """A transposed convolution of stride 2 and k = 2 half, given the kernels of its phases.
 
     Args:
         x: Images in channels-last memory.
@@ -126,7 +126,7 @@ def doubled_by_phases(
     """
     if not _in_bf16(weight):
         phases = next_to_pixels(x, weight, padding=weight.shape[-1] - 1)
-        return F.pixel_shuffle(phases, 2) + bias[:, None, None]
+        return F.pixel_shuffle(phases, 2) + bias.to(phases.dtype)[:, None, None]
     return doubled(x, as_transposed(weight), bias)
 
 
@@ -144,31 +144,33 @@ def _in_bf16(weight: Tensor) -> bool:
 
 
 class _Halved(torch.autograd.Function):
-    """All in bf16: on the way back the images double, and kernel and bias learn from patches."""
+    """In the numbers of x; weight and bias, which are fp32, learn in fp32. Back, images double."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, bias, stride=2)
+        return F.conv2d(x, weight.to(x.dtype), bias.to(x.dtype), stride=2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         (x, weight), gradient = ctx.saved_tensors, channels_last(gradient)
-        doubles = ctx.needs_input_grad[0]
-        to_x = _interleaved(_phases(gradient, weight), x.shape[-1]) if doubles else None
-        return to_x, _to_kernel(x, gradient, weight), products.sum_of_rows(_rows(gradient))
+        to_x = None
+        if ctx.needs_input_grad[0]:
+            to_x = _interleaved(_phases(gradient, weight.to(x.dtype)), x.shape[-1])
+        return to_x, _to_kernel(x, gradient, weight), _to_bias(gradient, weight)
 
 
 _halved: Callable[..., Tensor] = _Halved.apply
 
 
 class _Doubled(torch.autograd.Function):
-    """The transpose of the above, in bf16 or fp32."""
+    """The transpose of `_Halved`; x may be fp32 too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
         if x.dtype != torch.bfloat16:
             return F.conv_transpose2d(x, weight, bias, stride=2)
         size = 2 * (x.shape[-1] - 1) + weight.shape[-1]
@@ -178,8 +180,8 @@ class _Doubled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (x, weight), gradient = ctx.saved_tensors, channels_last(gradient)
-        to_x = F.conv2d(gradient, weight, stride=2)
-        return to_x, _to_kernel(gradient, x, weight), products.sum_of_rows(_rows(gradient))
+        to_x = F.conv2d(gradient, weight.to(x.dtype), stride=2)
+        return to_x, _to_kernel(gradient, x, weight), _to_bias(gradient, weight)
 
 
 _doubled: Callable[..., Tensor] = _Doubled.apply
@@ -229,9 +231,16 @@ def _to_kernel(
         to_kernel = conv2d_weight(large, weight.shape, small, stride=2)
     else:
         groups = zip(large.split(IMAGES_PER_SUM), small.split(IMAGES_PER_SUM), strict=True)
-        taps = torch.stack([_from_patches(*group, k) for group in groups]).sum(0)
+        taps = torch.stack([_from_patches(*group, k) for group in groups])
+        taps = taps.sum(0, dtype=weight.dtype)
         to_kernel = taps.view(inputs, k, k, outputs).permute(0, 3, 1, 2)
-    return to_kernel
+    return to_kernel.to(weight.dtype)
+
+
+def _to_bias(
+    gradient: Float[Tensor, "N outputs h w"], weight: Float[Tensor, "..."]
+) -> Float[Tensor, " outputs"]:
+    return products.sum_of_rows(_rows(gradient)).to(weight.dtype)
 
 
 def _from_patches(

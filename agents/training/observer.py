@@ -99,13 +99,14 @@ class Stopwatch:
             self._seconds[phase] += time.monotonic() - started
 
     def report(self, clock: Clock) -> Timing:
-        """Tells what has passed and starts anew."""
+        """Tells what has passed and starts anew; no speed where no frame was seen."""
         since, env_frames, updates = self._since
         now = time.monotonic()
         passed = max(now - since, 1e-9)
         values = {f"seconds/{phase}": seconds for phase, seconds in self._seconds.items()}
-        values["env_frames_per_second"] = (clock.env_frames - env_frames) / passed
-        values["updates_per_second"] = (clock.updates - updates) / passed
+        if clock.env_frames > env_frames:
+            values["env_frames_per_second"] = (clock.env_frames - env_frames) / passed
+            values["updates_per_second"] = (clock.updates - updates) / passed
         self._seconds.clear()
         self._since = now, clock.env_frames, clock.updates
         return Timing(clock.env_frames, values)

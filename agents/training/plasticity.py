@@ -88,7 +88,7 @@ def plasticity(agent: Agent, initial: Mapping[str, Tensor], batch: Batch) -> dic
 
 
 class HiddenUnits(TorchFunctionMode):
-    """Watches every ELU that is computed inside its context, whatever network it is part of.
+    """Watches every ELU that is computed in fp32 inside its context, whatever network it is in.
 
     Attributes:
         peaks: For each ELU layer, [units], the largest activation of each unit.

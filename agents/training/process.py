@@ -69,7 +69,7 @@ def keep_freed_memory() -> None:
 def peak_memory_bytes(device: torch.device) -> int:
     """The most that this process has taken so far; on a GPU, what it set aside for tensors.
 
-    A graph keeps what it has set aside, in use or not; libraries take half a gigabyte besides.
+    A graph keeps what it has set aside, in use or not. Libraries take more besides.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)

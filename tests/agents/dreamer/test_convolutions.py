@@ -163,4 +163,7 @@ def test_what_patches_share_is_added_up():
 def test_in_double_precision_torch_convolves():
     x, weight, bias = noise(2, 3, 8, 8).double(), noise(3, 3, 4, 4).double(), noise(3).double()
     for ours, torchs in ((halved, F.conv2d), (doubled, F.conv_transpose2d)):
-        assert torch.equal(ours(x, weight, bias), torchs(x, weight, bias, stride=2))
+        gradient = noise(*torchs(x, weight, bias, stride=2).shape).double()
+        found = gradients(ours, x, weight, bias, gradient)
+        exact = gradients(torchs, x, weight, bias, gradient, stride=2)
+        assert all(torch.equal(one, other) for one, other in zip(found, exact, strict=True))

@@ -90,7 +90,7 @@ def test_the_stopwatch_tells_seconds_by_phase_and_speed(monkeypatch):
     now[0] += 1.0
     later = watch.report(clock)
     assert later.env_frames == 800
-    assert later.values == {"env_frames_per_second": 0.0, "updates_per_second": 0.0}
+    assert later.values == {}  # no frame was seen: no speed
 
 
 def test_a_phase_that_fails_is_counted(monkeypatch):
