@@ -79,7 +79,7 @@ class Convolution(nn.Conv2d):
 
 
 def convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> Convolution:
-    """A Glorot-initialised one, in channels-last memory."""
+    """A Glorot-initialised convolution of stride 2, in channels-last memory."""
     layer: Convolution = skip_init(Convolution, inputs, outputs, kernel, stride=2)
     _initialise(layer, generator)
     return layer

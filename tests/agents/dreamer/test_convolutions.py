@@ -139,10 +139,12 @@ def test_images_in_bf16_stay_channels_last(name):
 
 
 def test_an_image_made_by_phases_may_be_changed_in_place():
-    x = noise(2, 3, 5, 5).requires_grad_()
-    with arithmetic("bf16", CPU):
-        y = doubled(channels_last(x), noise(3, 5, 6, 6), noise(5))
-    torch.autograd.grad(y.mul_(2.0).sum(), x)
+    x, found = noise(2, 3, 5, 5).requires_grad_(), []
+    for double in (lambda y: y.mul_(2.0), lambda y: y * 2.0):
+        with arithmetic("bf16", CPU):
+            y = double(doubled(channels_last(x), noise(3, 5, 6, 6), noise(5)))
+        found.append((y.detach(), *torch.autograd.grad(y.sum(), x)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_patches_are_what_a_convolution_sees():
